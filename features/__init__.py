@@ -1,0 +1,12 @@
+"""Customer features as of any moment: one definition for training, batch and service.
+
+import features
+db = features.connect()
+features.at(moments, db)          # one row per (customer_id, as_of), a column per feature
+"""
+
+from features.feature_set import FEATURES, at, available, catalogue
+from features.timeline import midnight, months
+from features.warehouse import Warehouse, connect
+
+__all__ = ["FEATURES", "Warehouse", "at", "available", "catalogue", "connect", "midnight", "months"]

@@ -102,11 +102,19 @@ def _source(
     if name != "customers":
         owner = Column("customer_id", "string", "whose row this is", required=True, references="customers")
     frame = (
-        Column(key, "string", f"identifies a row of {name}; the same key again is a correction", required=True),
+        Column(
+            key, "string", f"identifies a row of {name}; the same key again is a correction", required=True
+        ),
         owner,
         Column("happened_at", "timestamp", "when it occurred", unit="UTC", required=True),
         Column("known_at", "timestamp", "when our systems learned of it", unit="UTC", required=True),
-        Column("superseded_at", "timestamp", "when a correction of this row became known; filled at load", unit="UTC", optional=True),
+        Column(
+            "superseded_at",
+            "timestamp",
+            "when a correction of this row became known; filled at load",
+            unit="UTC",
+            optional=True,
+        ),
     )
     return Source(name, meaning, key, frame + columns, purpose, initiated_by)
 
@@ -115,13 +123,26 @@ customers = _source(
     "customers",
     "profile versions: the first makes a person known to us, each later one replaces it from `happened_at` on",
     "profile_id",
-    Column("city_tier", "int64", "tier of the home city, 1 is the largest", minimum=1, maximum=5, optional=True),
+    Column(
+        "city_tier", "int64", "tier of the home city, 1 is the largest", minimum=1, maximum=5, optional=True
+    ),
     Column("region", "string", "sales region of the home city", optional=True),
     Column("acquisition_channel", "string", "channel of first contact", optional=True),
-    Column("preferred_power_type", "string", "stated preference", values=("ICE", "HEV", "PHEV", "BEV"), optional=True),
+    Column(
+        "preferred_power_type",
+        "string",
+        "stated preference",
+        values=("ICE", "HEV", "PHEV", "BEV"),
+        optional=True,
+    ),
     Column("birth_year", "int64", "year of birth", minimum=1900, maximum=2100, sensitive=True, optional=True),
     Column("sex", "string", "as stated", values=("female", "male", "other"), sensitive=True, optional=True),
-    Column("merged_into", "string", "customer this identity turned out to be; its rows belong there from `known_at` on", optional=True),
+    Column(
+        "merged_into",
+        "string",
+        "customer this identity turned out to be; its rows belong there from `known_at` on",
+        optional=True,
+    ),
 )
 
 consents = _source(
@@ -138,16 +159,35 @@ vehicles = _source(
     "a car's ownership events: delivered to a customer, disposed of by a customer",
     "vehicle_event_id",
     Column("vehicle_id", "string", "the car", required=True),
-    Column("kind", "string", "what happened to the ownership", required=True, values=("delivery", "disposal")),
+    Column(
+        "kind", "string", "what happened to the ownership", required=True, values=("delivery", "disposal")
+    ),
     Column("model", "string", "model name", optional=True),
     Column("segment", "string", "body and size class", optional=True),
     Column("power_type", "string", "drive", values=("ICE", "HEV", "PHEV", "BEV"), optional=True),
-    Column("price_class", "int64", "price class of the model, 1 is the cheapest", minimum=1, maximum=9, optional=True),
+    Column(
+        "price_class",
+        "int64",
+        "price class of the model, 1 is the cheapest",
+        minimum=1,
+        maximum=9,
+        optional=True,
+    ),
     Column("price_cents", "int64", "price paid", unit="cents", minimum=0, optional=True),
     Column("finance_plan", "string", "how it was paid", values=("cash", "loan", "lease"), optional=True),
-    Column("finance_ends_at", "timestamp", "last instalment, as agreed at delivery", unit="UTC", optional=True),
-    Column("warranty_ends_at", "timestamp", "end of warranty, as agreed at delivery", unit="UTC", optional=True),
-    Column("disposal_kind", "string", "how a disposed car left", values=("trade_in", "sold", "scrapped"), optional=True),
+    Column(
+        "finance_ends_at", "timestamp", "last instalment, as agreed at delivery", unit="UTC", optional=True
+    ),
+    Column(
+        "warranty_ends_at", "timestamp", "end of warranty, as agreed at delivery", unit="UTC", optional=True
+    ),
+    Column(
+        "disposal_kind",
+        "string",
+        "how a disposed car left",
+        values=("trade_in", "sold", "scrapped"),
+        optional=True,
+    ),
     Column("dealer_id", "string", "dealer of the event", optional=True),
 )
 
@@ -155,13 +195,26 @@ orders = _source(
     "orders",
     "orders placed and cancelled",
     "order_id",
-    Column("kind", "string", "an order or the cancellation of one", required=True, values=("order", "cancellation")),
+    Column(
+        "kind",
+        "string",
+        "an order or the cancellation of one",
+        required=True,
+        values=("order", "cancellation"),
+    ),
     Column("cancels", "string", "order that a cancellation ends", optional=True),
     Column("quantity", "int64", "pieces", minimum=0, optional=True),
     Column("amount_cents", "int64", "value of the order", unit="cents", minimum=0, optional=True),
     Column("model", "string", "model ordered", optional=True),
     Column("power_type", "string", "drive ordered", values=("ICE", "HEV", "PHEV", "BEV"), optional=True),
-    Column("price_class", "int64", "price class of the model, 1 is the cheapest", minimum=1, maximum=9, optional=True),
+    Column(
+        "price_class",
+        "int64",
+        "price class of the model, 1 is the cheapest",
+        minimum=1,
+        maximum=9,
+        optional=True,
+    ),
     Column("finance_plan", "string", "plan chosen", values=("cash", "loan", "lease"), optional=True),
     Column("dealer_id", "string", "dealer of the order", optional=True),
 )
@@ -170,12 +223,28 @@ touchpoints = _source(
     "touchpoints",
     "channel events: what a person did where we could see it",
     "touchpoint_id",
-    Column("kind", "string", "what was done: " "page_view, content_read, model_page, configurator, quote_request, live_stream, app_open, "
-           "mini_program, wecom_message, post, social, activity_signin, site_lead, showroom_visit, test_drive, "
-           "valuation_request, insurance_renewal, roadside_assistance, complaint; a new kind is not an error", required=True),
-    Column("channel", "string", "where: app, mini_program, official_account, wecom, site, dealer, social, phone", optional=True),
+    Column(
+        "kind",
+        "string",
+        "what was done: "
+        "page_view, content_read, model_page, configurator, quote_request, live_stream, app_open, "
+        "mini_program, wecom_message, post, social, activity_signin, site_lead, showroom_visit, test_drive, "
+        "valuation_request, insurance_renewal, roadside_assistance, complaint; a new kind is not an error",
+        required=True,
+    ),
+    Column(
+        "channel",
+        "string",
+        "where: app, mini_program, official_account, wecom, site, dealer, social, phone",
+        optional=True,
+    ),
     Column("initiated_by", "string", "whose deed it was", required=True, values=("customer", "company")),
-    Column("topic", "string", "topic of content: safety, price, finance, maintenance, technology, lifestyle", optional=True),
+    Column(
+        "topic",
+        "string",
+        "topic of content: safety, price, finance, maintenance, technology, lifestyle",
+        optional=True,
+    ),
     Column("model", "string", "model it was about", optional=True),
     Column("campaign", "string", "campaign it is attributed to", optional=True),
     Column("dealer_id", "string", "dealer, for what happens in a showroom", optional=True),
@@ -188,7 +257,9 @@ visits = _source(
     "visits",
     "workshop visits",
     "visit_id",
-    Column("kind", "string", "reason for the visit", required=True, values=("maintenance", "repair", "recall")),
+    Column(
+        "kind", "string", "reason for the visit", required=True, values=("maintenance", "repair", "recall")
+    ),
     Column("vehicle_id", "string", "the car", optional=True),
     Column("amount_cents", "int64", "invoice", unit="cents", minimum=0, optional=True),
     Column("odometer_km", "int64", "odometer at the visit", unit="km", minimum=0, optional=True),
@@ -199,11 +270,18 @@ contacts = _source(
     "contacts",
     "what the company sent or said, and what came of it",
     "contact_id",
-    Column("kind", "string", "step of the contact", required=True,
-           values=("sent", "delivered", "opened", "answered", "adviser_call", "opted_out")),
+    Column(
+        "kind",
+        "string",
+        "step of the contact",
+        required=True,
+        values=("sent", "delivered", "opened", "answered", "adviser_call", "opted_out"),
+    ),
     Column("channel", "string", "way it was sent: wecom, sms, app_push, phone, mail", optional=True),
     Column("campaign", "string", "campaign", optional=True),
-    Column("arm", "string", "arm of a campaign with a hold-out", values=("treated", "held_out"), optional=True),
+    Column(
+        "arm", "string", "arm of a campaign with a hold-out", values=("treated", "held_out"), optional=True
+    ),
     purpose="marketing",
     initiated_by="company",
 )
@@ -239,5 +317,16 @@ charges = _source(
 
 CANONICAL: dict[str, Source] = {
     source.name: source
-    for source in (customers, consents, vehicles, orders, touchpoints, visits, contacts, points, referrals, charges)
+    for source in (
+        customers,
+        consents,
+        vehicles,
+        orders,
+        touchpoints,
+        visits,
+        contacts,
+        points,
+        referrals,
+        charges,
+    )
 }

@@ -1,0 +1,61 @@
+"""Every error this product raises on purpose.
+
+    PropensityError
+    ├── BadData            rows or files that do not keep the declared contract
+    ├── NoWarehouse        nothing to read at the warehouse address, or not what was declared
+    ├── OpenWindow         an outcome window that the data does not cover yet
+    ├── UnknownName        a task, feature or cohort that does not exist
+    ├── NotTrainable       too little, or too uniform, to learn from
+    ├── BadModel           model files that are missing, altered or of another contract
+    └── NoChampion         no model has been promoted for a task
+
+A message says what is wrong, where, and what to do. It never holds a personal value.
+"""
+
+from collections.abc import Iterable
+
+__all__ = [
+    "BadData",
+    "BadModel",
+    "NoChampion",
+    "NoWarehouse",
+    "NotTrainable",
+    "OpenWindow",
+    "PropensityError",
+    "UnknownName",
+]
+
+
+class PropensityError(Exception):
+    """Base of all of them; a command prints it as one line and exits with 1."""
+
+
+class BadData(PropensityError):
+    pass
+
+
+class NoWarehouse(PropensityError):
+    pass
+
+
+class OpenWindow(PropensityError):
+    pass
+
+
+class UnknownName(PropensityError):
+    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+        super().__init__(
+            f"there is no {what} named {name!r}; there are: {', '.join(sorted(known)) or 'none'}"
+        )
+
+
+class NotTrainable(PropensityError):
+    pass
+
+
+class BadModel(PropensityError):
+    pass
+
+
+class NoChampion(PropensityError):
+    pass

@@ -1,0 +1,57 @@
+"""All features there are, and the table of their values for any moments."""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import ibis.expr.types as ir
+from rich.table import Table
+
+from features import timeline
+from features.errors import UnknownName
+from features.feature import Feature
+from features.planner import compute
+from features.views import orders
+from features.warehouse import Warehouse
+
+__all__ = ["FEATURES", "at", "available", "catalogue", "named"]
+
+FEATURES: dict[str, Feature] = {feature.name: feature for feature in (*orders.FEATURES,)}
+
+
+def available(warehouse: Warehouse) -> list[Feature]:
+    """The features whose sources this warehouse holds."""
+    return [feature for feature in FEATURES.values() if warehouse.has(feature.sources)]
+
+
+def named(names: Iterable[str]) -> list[Feature]:
+    """Features by name, in that order; `UnknownName` says which exist."""
+    found = []
+    for name in names:
+        if name not in FEATURES:
+            raise UnknownName("feature", name, FEATURES)
+        found.append(FEATURES[name])
+    return found
+
+
+def at(moments: ir.Table, warehouse: Warehouse, features: Sequence[Feature] | None = None) -> ir.Table:
+    """One row per moment (customer_id, as_of) with a column per feature: what was known strictly before it.
+
+    An expression on the warehouse's engine; nothing runs until it is asked for.
+    """
+    chosen = available(warehouse) if features is None else features
+    return compute(moments, {f.name: f.definition for f in chosen}, warehouse.tables, timeline.past)
+
+
+def catalogue(language: Literal["en", "zh"] = "en") -> Table:
+    """Every feature with its sentence, unit, window and what it is for a customer without rows ("Nothing")."""
+    table = Table(
+        "feature", "meaning", "unit", "window", "nothing", "concept", "sources", "fingerprint", box=None
+    )
+    for f in FEATURES.values():
+        window = "whole life" if f.window_days is None else f"{f.window_days} d"
+        nothing = "null" if f.nothing is None else f"{f.nothing:g}"
+        sources = ", ".join(sorted(f.sources))
+        table.add_row(
+            f.name, getattr(f, language), f.unit, window, nothing, f.concept, sources, f.fingerprint
+        )
+    return table

@@ -1,0 +1,32 @@
+"""Where things lie: three addresses read from the environment, each with a default under one data folder.
+
+    WAREHOUSE_URL         the event tables             var/warehouse
+    MLFLOW_TRACKING_URI   runs and registered models   sqlite:///var/mlflow.db
+    SCORES_URL            published scores             var/scores
+
+Trying a world puts all three under `var/<world>` and points the link `var/current` there; the defaults
+then follow the link, so that what was tried last is what the commands speak about.
+"""
+
+import os
+from pathlib import Path
+
+__all__ = ["data_folder", "scores_folder", "tracking_uri", "warehouse_address"]
+
+
+def data_folder() -> Path:
+    """`var/current` where a world has been tried, `var` otherwise. It need not exist yet."""
+    current = Path("var/current")
+    return current if current.is_dir() else Path("var")
+
+
+def warehouse_address() -> str:
+    return os.environ.get("WAREHOUSE_URL") or str(data_folder() / "warehouse")
+
+
+def tracking_uri() -> str:
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(data_folder() / 'mlflow.db').absolute()}"
+
+
+def scores_folder() -> Path:
+    return Path(os.environ.get("SCORES_URL") or data_folder() / "scores")

@@ -1,0 +1,275 @@
+"""Loading: deliveries in, a validated warehouse out, or nothing at all.
+
+    delivery files ──► typed? required? in range? ──► key, correction, customer known? ──► load-<id>/ ──► CURRENT
+                              └─────────────── rejects: file, row, field, rule ─────────────────┘
+
+A load is written beside the earlier ones and becomes visible when the pointer moves; a refused load leaves
+its list of rejects and changes nothing. Rows delivered twice are dropped and counted; a known key with other
+values and a later `known_at` is a correction, and with the same `known_at` a contradiction, rejected whole.
+
+    python -m features.load --from INCOMING --to var/warehouse
+"""
+
+import hashlib
+import json
+import shutil
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import duckdb
+import pyarrow.parquet as pq
+import typer
+
+from features.command import run
+from features.contract import SQL_TYPES, Delivery, deliveries_in, insert_typed, literal, quoted
+from features.errors import BadData
+from features.home import warehouse_address
+from features.sources import CANONICAL, Source
+from features.warehouse import POINTER
+
+__all__ = ["LoadReport", "load"]
+
+LOADS_KEPT = 2
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What became of a load, per source: rows read, loaded, delivered twice, corrections, rejected."""
+
+    folder: Path
+    counts: Mapping[str, Mapping[str, int]]
+
+    def __str__(self) -> str:
+        head = ("read", "loaded", "delivered twice", "corrections", "rejected")
+        lines = ["source        " + "".join(f"{title:>17}" for title in head)]
+        lines += [
+            f"{name:<14}" + "".join(f"{row[title]:>17,}" for title in head)
+            for name, row in self.counts.items()
+        ]
+        return "\n".join(lines)
+
+
+def load(
+    deliveries: Iterable[Delivery],
+    warehouse: Path,
+    *,
+    complete_until: Mapping[str, datetime],
+    delivered_at: datetime | None = None,
+    max_reject_share: float = 0.0,
+) -> LoadReport:
+    """Validate deliveries and publish them as the new content of `warehouse`.
+
+    `complete_until` states, per source, the instant before which all events are in; `delivered_at` (default:
+    now, UTC) is when the delivery was made: nothing in it can be known later. Raises `BadData` if a delivery
+    lacks a column or has one of another type, or if a source has more than `max_reject_share` rejects.
+    """
+    delivered_at = delivered_at or datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+    warehouse.mkdir(parents=True, exist_ok=True)
+    name = f"load-{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+    staging = warehouse / f".{name}"
+    staging.mkdir()
+    try:
+        counts = _write_all(
+            list(deliveries), staging, delivered_at, max_reject_share, warehouse / f"rejects-{name}.parquet"
+        )
+        ledger = {source: complete_until[source].isoformat() for source in counts}
+        facts = {
+            "load": name,
+            "delivered_at": delivered_at.isoformat(),
+            "complete_until": ledger,
+            "counts": counts,
+            "digest": _digest(staging),
+        }
+        (staging / "load.json").write_text(json.dumps(facts, indent=1))
+        staging.rename(warehouse / name)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    _point(warehouse, name)
+    return LoadReport(warehouse / name, counts)
+
+
+def _write_all(
+    deliveries: list[Delivery],
+    staging: Path,
+    delivered_at: datetime,
+    max_reject_share: float,
+    rejects_file: Path,
+) -> dict[str, dict[str, int]]:
+    engine = duckdb.connect()
+    engine.execute("SET TimeZone = 'UTC'")
+    engine.execute(
+        "CREATE TABLE rejects (source VARCHAR, file VARCHAR, row BIGINT, field VARCHAR, rule VARCHAR)"
+    )
+    counts = {}
+    for name, source in CANONICAL.items():  # customers come first: the others refer to them
+        if mine := [d for d in deliveries if d.source is source]:
+            counts[name] = _one_source(engine, source, mine, staging, delivered_at)
+    if "customers" not in counts:
+        raise BadData("the delivery holds no customers; every load needs them")
+    if engine.execute("SELECT count(*) FROM rejects").fetchall()[0][0]:
+        engine.execute(
+            f"COPY (SELECT * FROM rejects ORDER BY ALL) TO '{literal(str(rejects_file))}' (FORMAT parquet)"
+        )
+    for name, row in counts.items():
+        if row["rejected"] > max_reject_share * row["read"]:
+            raise BadData(_refusal(engine, name, row, rejects_file))
+    return counts
+
+
+def _one_source(
+    engine: duckdb.DuckDBPyConnection,
+    source: Source,
+    deliveries: list[Delivery],
+    staging: Path,
+    delivered_at: datetime,
+) -> dict[str, int]:
+    key, columns = (
+        quoted(source.key),
+        ", ".join(quoted(c.name) for c in source.columns if c.name != "superseded_at"),
+    )
+    engine.execute(
+        f"CREATE OR REPLACE TABLE typed (file VARCHAR, row BIGINT, field_rule VARCHAR[], {_ddl(source)})"
+    )
+    for delivery in deliveries:
+        insert_typed(engine, delivery, delivered_at)
+    malformed = [
+        (source.name, d.file, row, "", "has another number of fields than the header")
+        for d in deliveries
+        for row in d.malformed
+    ]
+    if malformed:
+        engine.executemany("INSERT INTO rejects VALUES (?, ?, ?, ?, ?)", malformed)
+    engine.execute(
+        "INSERT INTO rejects SELECT ?, file, row, field_rule[1], field_rule[2] FROM typed WHERE field_rule IS NOT NULL",
+        [source.name],
+    )
+    engine.execute(
+        f"CREATE OR REPLACE TABLE once AS SELECT min(file) AS file, min(row) AS row, {columns} FROM typed WHERE field_rule IS NULL GROUP BY ALL"
+    )
+    clash = f"SELECT {key}, known_at FROM once GROUP BY ALL HAVING count(*) > 1"
+    engine.execute(
+        f"INSERT INTO rejects SELECT ?, file, row, ?, 'the same key twice with other values, known at the same time' FROM once SEMI JOIN ({clash}) USING ({key}, known_at)",
+        [source.name, source.key],
+    )
+    engine.execute(
+        f"CREATE OR REPLACE TABLE distinct_keys AS SELECT * FROM once ANTI JOIN ({clash}) USING ({key}, known_at)"
+    )
+    if source.name != "customers":
+        engine.execute(
+            "INSERT INTO rejects SELECT ?, file, row, 'customer_id', 'no such customer' FROM distinct_keys ANTI JOIN customers USING (customer_id)",
+            [source.name],
+        )
+    known = (
+        "distinct_keys"
+        if source.name == "customers"
+        else "(SELECT * FROM distinct_keys SEMI JOIN customers USING (customer_id))"
+    )
+    kept = source.name if source.name == "customers" else "kept"
+    engine.execute(
+        f"CREATE OR REPLACE TABLE {kept} AS SELECT {columns}, lead(known_at) OVER (PARTITION BY {key} ORDER BY known_at) AS superseded_at FROM {known}"
+    )
+    (staging / source.name).mkdir()
+    ordered = ", ".join(quoted(name) for name in source.column_names)
+    target = literal(str(staging / source.name / "part-00000.parquet"))
+    engine.execute(
+        f"COPY (SELECT {ordered} FROM {kept} ORDER BY customer_id, happened_at, {key}, known_at) TO '{target}' (FORMAT parquet, COMPRESSION zstd)"
+    )
+
+    def one(sql: str, *values: str) -> int:
+        return int(engine.execute(sql, list(values)).fetchall()[0][0])
+
+    accepted = one("SELECT count(*) FROM typed WHERE field_rule IS NULL")
+    return {
+        "read": one("SELECT count(*) FROM typed") + len(malformed),
+        "loaded": one(f"SELECT count(*) FROM {kept}"),
+        "delivered twice": accepted - one("SELECT count(*) FROM once"),
+        "corrections": one(f"SELECT count(*) FROM {kept} WHERE superseded_at IS NOT NULL"),
+        "rejected": one("SELECT count(*) FROM rejects WHERE source = ?", source.name),
+    }
+
+
+def _refusal(engine: duckdb.DuckDBPyConnection, name: str, row: dict[str, int], rejects_file: Path) -> str:
+    sql = "SELECT file, row, field, rule FROM rejects WHERE source = ? ORDER BY ALL LIMIT 1"
+    file, number, field, rule = engine.execute(sql, [name]).fetchall()[0]
+    return (
+        f"{name}: {row['rejected']:,} of {row['read']:,} rows rejected, nothing was loaded. "
+        f"First: {file}, row {number}: {field} {rule}. All of them: {rejects_file}. "
+        "Mend the delivery, or allow a share with --max-reject-share"
+    )
+
+
+def _point(warehouse: Path, name: str) -> None:
+    beside = warehouse / f".{POINTER}-{name}"
+    beside.write_text(name + "\n")
+    beside.replace(warehouse / POINTER)
+    for old in sorted(warehouse.glob("load-*"))[:-LOADS_KEPT]:
+        if old.name != name:
+            shutil.rmtree(old)
+
+
+def _digest(folder: Path) -> str:
+    """One hash over the content of all tables."""
+    total = hashlib.sha256()
+    for part in sorted(folder.rglob("*.parquet")):
+        total.update(
+            str(part.relative_to(folder)).encode() + hashlib.file_digest(part.open("rb"), "sha256").digest()
+        )
+    return total.hexdigest()
+
+
+def _ddl(source: Source) -> str:
+    return ", ".join(
+        f"{quoted(c.name)} {SQL_TYPES[c.type]}" for c in source.columns if c.name != "superseded_at"
+    )
+
+
+def _ledger(incoming: Path, delivered_at: datetime) -> dict[str, datetime]:
+    """The delivery's own statement, `maturity.parquet` (source, complete_until); without one, everything
+    known up to the day before the delivery counts as complete."""
+    stated = incoming / "maturity.parquet"
+    if stated.is_file():
+        rows = pq.read_table(stated).to_pylist()
+        return {row["source"]: row["complete_until"].replace(tzinfo=None) for row in rows}
+    return dict.fromkeys(CANONICAL, delivered_at.replace(hour=0, minute=0, second=0))
+
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def main(
+    incoming: Annotated[
+        Path, typer.Option("--from", help="folder with a CSV or Parquet file (or folder) per source")
+    ],
+    warehouse: Annotated[
+        Path | None, typer.Option("--to", help="warehouse folder; default WAREHOUSE_URL")
+    ] = None,
+    delivered_at: Annotated[
+        datetime | None, typer.Option(help="when the delivery was made, UTC; default now")
+    ] = None,
+    max_reject_share: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="share of rows of a source that may be rejected")
+    ] = 0.0,
+) -> None:
+    """Validate a delivery and publish it as the warehouse's new content; or reject it and change nothing."""
+    if not incoming.is_dir():
+        raise BadData(f"there is no folder {incoming}")
+    at = delivered_at or datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+    target = warehouse or Path(warehouse_address())
+    report = load(
+        deliveries_in(incoming),
+        target,
+        complete_until=_ledger(incoming, at),
+        delivered_at=at,
+        max_reject_share=max_reject_share,
+    )
+    print(report)
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,131 @@
+"""Time, in one place: nothing else in the product compares timestamps.
+
+    past(as_of)                               future(as_of, horizon, gap)
+    ─────────────────────────)        gap     [─────────── horizon ───────────)
+                             as_of            as_of + gap                     as_of + gap + horizon
+
+An event is in the **past** of a moment when it happened before `as_of` *and* was known before `as_of`
+*and* no correction of it was known before `as_of`. It is in the **future** when it happened in the
+half-open outcome window, whenever we learned of it, in its latest version; such a window may be asked
+about only when it is closed, that is, when the sources it watches are complete to its end.
+
+Times are naive UTC with whole seconds; a day is 86,400 of them. A moment may be any second of a day:
+the nightly batch uses midnight, a live request uses now.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
+
+import ibis
+import ibis.expr.types as ir
+
+from features.errors import OpenWindow
+
+__all__ = [
+    "DAY_S",
+    "future",
+    "instants",
+    "latest_closed",
+    "midnight",
+    "months",
+    "past",
+    "require_closed",
+    "within",
+]
+
+DAY_S = 86_400
+
+
+def past(moments: ir.Table, events: ir.Table) -> ir.Table:
+    """Each moment's rows of `events` known strictly before it, with `as_of` and `age_s`, seconds before it.
+
+    `moments` has (customer_id, as_of). Moments without such rows have no rows here.
+    """
+    rows = moments.inner_join(events, "customer_id")
+    rows = rows.filter(
+        rows.happened_at < rows.as_of,
+        rows.known_at < rows.as_of,
+        rows.superseded_at.isnull() | (rows.superseded_at >= rows.as_of),
+    )
+    return rows.mutate(
+        age_s=_seconds(rows.as_of) - _seconds(rows.happened_at), day=_seconds(rows.happened_at) // DAY_S
+    )
+
+
+def future(moments: ir.Table, events: ir.Table, *, horizon_days: int, gap_days: int = 0) -> ir.Table:
+    """Each moment's rows of `events` that happen in its outcome window, latest versions only.
+
+    `age_s` counts seconds from the opening of the window.
+    """
+    rows = moments.inner_join(events, "customer_id")
+    since_s = _seconds(rows.happened_at) - _seconds(rows.as_of) - gap_days * DAY_S
+    rows = rows.mutate(age_s=since_s, day=_seconds(rows.happened_at) // DAY_S)
+    return rows.filter(rows.superseded_at.isnull(), rows.age_s >= 0, rows.age_s < horizon_days * DAY_S)
+
+
+def within(rows: ir.Table, days: int) -> ir.BooleanValue:
+    """Whether a past row lies in `[as_of - days, as_of)`, a future row in the window's first `days`."""
+    return rows.age_s <= days * DAY_S
+
+
+def _seconds(instant: ir.Value) -> ir.IntegerValue:
+    return instant.epoch_seconds().cast("int64")
+
+
+def midnight(day: date | datetime | str) -> datetime:
+    """The moment at which a date begins: `"1997-10-01"` sees everything through 30 September.
+
+    Raises `ValueError` for text that is no ISO date.
+    """
+    if isinstance(day, str):
+        day = datetime.fromisoformat(day)
+    if isinstance(day, datetime):
+        return day.replace(tzinfo=None)
+    return datetime(day.year, day.month, day.day)
+
+
+def months(first: date | datetime | str, last: date | datetime | str, step: int = 1) -> list[datetime]:
+    """The first midnight of every `step`-th month from `first` to `last`, both included."""
+    moment, end = midnight(first), midnight(last)
+    found = []
+    while moment <= end:
+        found.append(moment)
+        years, month = divmod(moment.month - 1 + step, 12)
+        moment = moment.replace(year=moment.year + years, month=month + 1)
+    return found
+
+
+def latest_closed(
+    complete_until: Mapping[str, datetime], sources: Iterable[str], *, horizon_days: int, gap_days: int = 0
+) -> datetime:
+    """The latest moment whose outcome window is closed in all of `sources`.
+
+    `complete_until` is the maturity ledger: before that instant, a source's events are all known.
+    """
+    return min(complete_until[name] for name in sources) - timedelta(days=horizon_days + gap_days)
+
+
+def require_closed(
+    dates: Iterable[datetime],
+    complete_until: Mapping[str, datetime],
+    sources: Iterable[str],
+    *,
+    horizon_days: int,
+    gap_days: int = 0,
+) -> None:
+    """Raise `OpenWindow`, naming the latest usable date, if any date's outcome window is still open."""
+    watched = sorted(sources)
+    latest = latest_closed(complete_until, watched, horizon_days=horizon_days, gap_days=gap_days)
+    for moment in dates:
+        if moment > latest:
+            lagging = min(watched, key=lambda name: complete_until[name])
+            raise OpenWindow(
+                f"the outcome of {moment:%Y-%m-%d} needs {horizon_days} days after a gap of {gap_days}, but "
+                f"{lagging} are complete only to {complete_until[lagging]:%Y-%m-%d}. "
+                f"Latest usable date: {latest:%Y-%m-%d}"
+            )
+
+
+def instants(dates: Iterable[datetime]) -> ir.Table:
+    """A table of the distinct `as_of`s."""
+    return ibis.memtable({"as_of": sorted(set(dates))}, schema={"as_of": "timestamp(6)"})

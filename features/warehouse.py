@@ -1,0 +1,104 @@
+"""The event tables behind one address, whatever engine holds them.
+
+A warehouse on disk is a folder of loads that are never rewritten, and a pointer file `CURRENT` that names
+the one to read; `features.load` makes such a folder. A plain folder of Parquet tables does as well.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+from ibis import BaseBackend
+
+from features.errors import NoWarehouse
+from features.home import warehouse_address
+from features.sources import CANONICAL, Source
+
+__all__ = ["POINTER", "Warehouse", "connect", "in_memory"]
+
+POINTER = "CURRENT"
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """An engine, the source tables it holds, and the maturity ledger: up to when each source is complete."""
+
+    engine: BaseBackend
+    tables: Mapping[str, ir.Table]
+    complete_until: Mapping[str, datetime] = field(default_factory=dict)
+    digest: str = ""
+
+    def has(self, sources: frozenset[str]) -> bool:
+        return sources <= self.tables.keys()
+
+
+def connect(address: str | None = None) -> Warehouse:
+    """Open the warehouse at `address` (a folder; default: `WAREHOUSE_URL`) for reading.
+
+    Raises `NoWarehouse` when there is none, or when a table in it is not as declared.
+    """
+    folder = Path(address or warehouse_address())
+    pointer = folder / POINTER
+    if pointer.is_file():
+        folder /= pointer.read_text().strip()
+    if not folder.is_dir():
+        raise NoWarehouse(
+            f"no warehouse at {folder}: run `make demo`, load tables with `python -m features.load`, or set WAREHOUSE_URL"
+        )
+    engine = ibis.duckdb.connect()
+    engine.raw_sql("SET TimeZone = 'UTC'")
+    tables = {}
+    for name, source in CANONICAL.items():
+        if files := sorted((folder / name).glob("*.parquet")):
+            tables[name] = _as_declared(
+                engine.read_parquet([str(f) for f in files], table_name=name), source, folder / name
+            )
+    if "customers" not in tables:
+        raise NoWarehouse(f"{folder} holds no customers table; every deployment needs one")
+    ledger = folder / "load.json"
+    facts = json.loads(ledger.read_text()) if ledger.is_file() else {}
+    complete = {
+        name: datetime.fromisoformat(until) for name, until in facts.get("complete_until", {}).items()
+    }
+    return Warehouse(engine, tables, complete, facts.get("digest", ""))
+
+
+def in_memory(
+    rows: Mapping[str, pa.Table], complete_until: Mapping[str, datetime] | None = None
+) -> Warehouse:
+    """A warehouse of Arrow tables, for one request's events and for tests. Columns left out are null."""
+    engine = ibis.duckdb.connect()
+    engine.raw_sql("SET TimeZone = 'UTC'")
+    tables = {}
+    for name, table in rows.items():
+        source = CANONICAL[name]
+        held = {
+            c.name: table[c.name] if c.name in table.column_names else pa.nulls(len(table), c.arrow)
+            for c in source.columns
+        }
+        tables[name] = engine.create_table(name, pa.table(held).cast(source.arrow_schema))
+    return Warehouse(engine, tables, complete_until or {})
+
+
+def _as_declared(table: ir.Table, source: Source, where: Path) -> ir.Table:
+    """The table with exactly the declared columns; optional ones that are absent become null."""
+    found = table.schema()
+    columns = {}
+    for column in source.columns:
+        wanted = source.ibis_schema[column.name]
+        if column.name in found:
+            columns[column.name] = (
+                table[column.name].cast(wanted) if found[column.name] != wanted else table[column.name]
+            )
+        elif column.optional:
+            columns[column.name] = ibis.null(wanted)
+        else:
+            raise NoWarehouse(
+                f"{where}: column {column.name!r} of {source.name} is missing; it has {', '.join(found.names)}"
+            )
+    return table.select(**columns)
