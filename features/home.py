@@ -15,9 +15,9 @@ __all__ = ["data_folder", "scores_folder", "tracking_uri", "warehouse_address"]
 
 
 def data_folder() -> Path:
-    """`var/current` where a world has been tried, `var` otherwise. It need not exist yet."""
+    """`var/<world>` where a world has been tried, `var` otherwise. It need not exist yet."""
     current = Path("var/current")
-    return current if current.is_dir() else Path("var")
+    return Path("var") / current.readlink() if current.is_symlink() else Path("var")
 
 
 def warehouse_address() -> str:

@@ -1,0 +1,128 @@
+"""The nightly batch: every customer, every champion, published at once.
+
+python -m serving.batch --as-of 1998-07-01 [--task churn]
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from features import nightly, timeline
+from features.command import run
+from features.errors import NoChampion
+from features.home import scores_folder
+from features.nightly import NightlyRows
+from features.warehouse import Warehouse, connect
+from serving.published import publishing
+from serving.scorer import Scorer
+from training import registry
+
+__all__ = ["SCHEMA", "batch"]
+
+SCHEMA = pa.schema(
+    [
+        ("customer_id", pa.string()),
+        ("task", pa.string()),
+        ("as_of", pa.timestamp("us")),
+        ("horizon_days", pa.int32()),
+        ("probability", pa.float64()),
+        ("grade", pa.string()),
+        ("reasons_en", pa.list_(pa.string())),
+        ("reasons_zh", pa.list_(pa.string())),
+        ("model_version", pa.string()),
+    ]
+)
+Counts = dict[str, dict[str, int]]
+
+
+def batch(
+    warehouse: Warehouse, as_of: datetime, tasks: Sequence[str] = (), scores: Path | None = None
+) -> tuple[Path, Counts]:
+    """Score everyone known before `as_of` for the named champions (default: all); returns the run and its counts.
+
+    Per task, scored + excluded by reason = population. Raises `NoChampion` when there is nothing to score with.
+    """
+    champions = [registry.champion(task) for task in tasks] or registry.champions()
+    if not champions:
+        raise NoChampion("no model has been promoted yet: run `python -m training.train --task TASK`")
+    scorers = [Scorer(champion) for champion in champions]
+    rows = nightly.materialise(warehouse, as_of)
+    counts: Counts = {}
+    with publishing(scores or scores_folder(), as_of) as made:
+        for scorer in scorers:
+            scorer.require(rows.fingerprints)
+            counts[scorer.task] = _score_task(scorer, rows, made.folder / f"{scorer.task}.parquet")
+        made.facts |= {
+            "models": {s.task: s.version for s in scorers},
+            "population": len(rows),
+            "counts": counts,
+        }
+    return made.folder, counts
+
+
+def _score_task(scorer: Scorer, rows: NightlyRows, target: Path) -> dict[str, int]:
+    counts: dict[str, int] = {"scored": 0}
+    with pq.ParquetWriter(target, SCHEMA, compression="zstd") as writer:
+        for block in _with_progress(scorer.task, rows):
+            scored = scorer.score(block)
+            for reason in scored.excluded:
+                counts[reason or "scored"] = counts.get(reason or "scored", 0) + 1
+            reasons = scorer.reasons(scored.rows)
+            size = len(scored.probabilities)
+            columns = [
+                block["customer_id"].combine_chunks().filter(pa.array(scored.eligible)),
+                [scorer.task] * size,
+                [rows.as_of] * size,
+                [scorer.card.horizon_days] * size,
+                scored.probabilities,
+                scored.grades,
+                [[reason.en for reason in some] for some in reasons],
+                [[reason.zh for reason in some] for some in reasons],
+                [scorer.version] * size,
+            ]
+            writer.write_table(
+                pa.table([pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)], schema=SCHEMA)
+            )
+    return counts
+
+
+def _with_progress(task: str, rows: NightlyRows) -> Iterator[pa.Table]:
+    columns = (
+        TextColumn("scoring " + task),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("customers, left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, transient=True) as progress:
+        bar = progress.add_task(task, total=len(rows))
+        for block in rows.batches:
+            yield pa.Table.from_batches([block])
+            progress.advance(bar, block.num_rows)
+
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def main(
+    as_of: Annotated[datetime, typer.Option(help="the moment to score; events of that day do not count")],
+    task: Annotated[
+        list[str] | None, typer.Option(help="a task to score, may be repeated; default: all champions")
+    ] = None,
+) -> None:
+    """Score the whole customer base for a date and publish the run."""
+    folder, counts = batch(connect(), timeline.midnight(as_of), task or ())
+    for name, row in counts.items():
+        print(f"{name}: " + ", ".join(f"{count:,} {what}" for what, count in row.items()))
+    print(f"published {folder}")
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,109 @@
+"""The scoring core: feature rows in, scores out. No framework, no I/O, the same for service and batch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+
+from features.errors import BadModel
+from features.feature_set import named
+from features.matrix import matrix
+from features.nightly import excluded_column
+from serving.contract import ModelUsed, Reason, Score
+from serving.reasons import Explainer
+from training.registry import Champion
+
+__all__ = ["Scored", "Scorer"]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Answers for a block of rows: `eligible` marks the rows that were scored; the arrays cover only those."""
+
+    eligible: np.ndarray
+    excluded: list[str | None]
+    rows: np.ndarray
+    probabilities: np.ndarray
+    grades: list[str]
+
+
+class Scorer:
+    """A champion that has been checked against today's features.
+
+    Raises `BadModel` when a feature has moved since the model was trained: same name, another definition.
+    """
+
+    def __init__(self, champion: Champion) -> None:
+        self.card, self.model, self.version = champion.loaded.card, champion.loaded.model, champion.version
+        self.loaded = champion.loaded
+        self.features = named(self.card.features)
+        self.require({feature.name: feature.fingerprint for feature in self.features})
+
+    @property
+    def task(self) -> str:
+        return self.card.task
+
+    @property
+    def used(self) -> ModelUsed:
+        return ModelUsed(self.version, self.card.trained_through)
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        return Explainer(self.features)
+
+    def require(self, fingerprints: dict[str, str]) -> None:
+        """Refuse rows that were computed with other definitions than the model was trained on."""
+        for name, trained_with in self.card.features.items():
+            if fingerprints.get(name) != trained_with:
+                raise BadModel(
+                    f"{self.task} version {self.version} was trained on {name} as {trained_with}, but it is now "
+                    f"{fingerprints.get(name, 'not there')}: train and promote the task again"
+                )
+
+    def score(self, rows: pa.Table) -> Scored:
+        """Probability and grade of each eligible row, in order.
+
+        `rows` are nightly rows, or the same columns computed live. Raises `BadModel` rather than hand out a
+        probability that is not a number.
+        """
+        excluded = rows[excluded_column(self.card.cohort)].to_pylist()
+        eligible = np.array([reason is None for reason in excluded], dtype=bool)
+        values = matrix(rows, list(self.card.features))[eligible]
+        probabilities = self.model.probabilities(values) if len(values) else np.empty(0)
+        if not np.isfinite(probabilities).all():
+            raise BadModel(f"{self.task} version {self.version} gave a score that is not a number")
+        return Scored(
+            eligible, excluded, values, probabilities, [self.card.grades.grade(p) for p in probabilities]
+        )
+
+    def reasons(self, values: np.ndarray) -> list[list[Reason]]:
+        """The strongest reasons of each scored row."""
+        if not len(values):
+            return []
+        parts = self.model.contributions(values)[:, :-1]
+        return [self.explainer.reasons(row, part) for row, part in zip(values, parts, strict=True)]
+
+    def answers(self, rows: pa.Table, customer_ids: Sequence[str]) -> list[Score]:
+        """One answer per id asked for, in that order: a score with reasons, or why there is none."""
+        scored = self.score(rows)
+        said = iter(zip(scored.probabilities, scored.grades, self.reasons(scored.rows), strict=True))
+        known = dict(zip(rows["customer_id"].to_pylist(), scored.excluded, strict=True))
+        made: dict[str, Score] = {}
+        for customer_id, excluded in known.items():
+            if excluded is not None:
+                made[customer_id] = Score(customer_id, self.task, "not_eligible", note=excluded)
+                continue
+            probability, grade, reasons = next(said)
+            made[customer_id] = Score(
+                customer_id,
+                self.task,
+                "scored",
+                probability=float(probability),
+                horizon_days=self.card.horizon_days,
+                grade=grade,  # type: ignore[arg-type]
+                reasons=reasons,
+            )
+        unknown = "not known to us before this date"
+        return [made.get(c) or Score(c, self.task, "unknown", note=unknown) for c in customer_ids]

@@ -1,0 +1,102 @@
+"""A model as files: text and JSON, hashed, never pickled.
+
+    booster.txt      LightGBM's text format
+    card.json        the card, with the calibration
+    golden.json      artificial rows with the probabilities they must get, bit for bit
+    MANIFEST.json    SHA-256 of the others
+
+The hashes are checked before the native loader sees a byte: a truncated text model crashes the process, and a
+changed digit would score wrongly without a word.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightgbm as lgb
+import msgspec
+import numpy as np
+
+from features.errors import BadModel
+from training.card import Card
+from training.model import Model
+
+__all__ = ["Loaded", "golden_rows", "read", "write"]
+
+FILES = ("booster.txt", "card.json", "golden.json")
+MANIFEST = "MANIFEST.json"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that has passed its checks, with its card and its content hash."""
+
+    model: Model
+    card: Card
+    digest: str
+    golden: np.ndarray
+    expected: np.ndarray
+
+    def self_test(self) -> None:
+        """Score the golden rows again. Raises `BadModel` when a single bit differs."""
+        scored = self.model.probabilities(self.golden)
+        if not np.array_equal(scored, self.expected):
+            raise BadModel(
+                f"the {self.card.task} model does not give its golden predictions on this machine; train it again here"
+            )
+
+
+def golden_rows(rows: np.ndarray) -> np.ndarray:
+    """Rows made of column quantiles, and one of nothing at all: realistic, and nobody's."""
+    quantiles = [np.nanquantile(rows, q, axis=0, method="nearest") for q in (0.05, 0.25, 0.5, 0.75, 0.95)]
+    return np.vstack([*quantiles, np.full(rows.shape[1], np.nan)])
+
+
+def write(model: Model, card: Card, golden: np.ndarray, folder: Path) -> Path:
+    """Write the four files into a new folder and return it."""
+    folder.mkdir(parents=True)
+    (folder / "booster.txt").write_text(model.booster.model_to_string(num_iteration=-1))
+    (folder / "card.json").write_bytes(card.to_json())
+    expected = model.probabilities(golden)
+    cases = {
+        "rows": [[None if np.isnan(v) else v for v in row] for row in golden.tolist()],
+        "probabilities": expected.tolist(),
+    }
+    (folder / "golden.json").write_text(json.dumps(cases))
+    hashes = {name: _sha256(folder / name) for name in FILES}
+    (folder / MANIFEST).write_text(json.dumps(hashes, indent=1))
+    return folder
+
+
+def read(folder: Path) -> Loaded:
+    """Load a model folder after checking every hash, then its golden predictions.
+
+    Raises `BadModel`, naming the file, when something is missing, altered or of another form.
+    """
+    try:
+        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=dict[str, str])
+    except (OSError, msgspec.DecodeError) as error:
+        raise BadModel(f"{folder} holds no readable {MANIFEST}: it is not a model of ours") from error
+    for name in FILES:
+        if not (folder / name).is_file():
+            raise BadModel(f"{folder / name} is missing; fetch the model again")
+        if manifest.get(name) != _sha256(folder / name):
+            raise BadModel(
+                f"{folder / name} is not what was registered (SHA-256 differs); fetch the model again"
+            )
+    try:
+        card = Card.from_json((folder / "card.json").read_bytes())
+    except msgspec.ValidationError as error:
+        raise BadModel(f"{folder / 'card.json'} has another form than this version reads: {error}") from error
+    booster = lgb.Booster(model_str=(folder / "booster.txt").read_text())
+    model = Model(booster, tuple(card.features), card.slope, card.intercept)
+    cases = json.loads((folder / "golden.json").read_text())
+    golden = np.array([[np.nan if v is None else v for v in row] for row in cases["rows"]], dtype=np.float64)
+    loaded = Loaded(model, card, _sha256(folder / MANIFEST), golden, np.array(cases["probabilities"]))
+    loaded.self_test()
+    return loaded
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.file_digest(file.open("rb"), "sha256").hexdigest()

@@ -1,0 +1,103 @@
+"""The card: all that serving needs to know about a model, and all that a person should.
+
+A frozen value saved beside the model. It is the contract between the two halves of the house: which columns,
+in which version, asked of whom, over which window; printed, it is the model's page.
+"""
+
+from datetime import datetime
+
+import msgspec
+
+from training.evaluate import Report
+
+__all__ = ["Card", "GradeCuts", "grade_cuts"]
+
+
+class GradeCuts(msgspec.Struct, frozen=True):
+    """Grades A, B, C are terciles by propensity of the population scored at `dated`: A from `a` up, C below `b`."""
+
+    a: float
+    b: float
+    dated: datetime
+    population: int
+
+    def grade(self, probability: float) -> str:
+        return "A" if probability >= self.a else "B" if probability >= self.b else "C"
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """A model's page. `features` maps names to fingerprints, in the model's order; `figures` holds by scorer and
+    metric (value, low, high), out of sample; dates are moments, `trained_through` the end of the last outcome
+    window that was learned from."""
+
+    task: str
+    question: str
+    cohort: str
+    purpose: str
+    horizon_days: int
+    gap_days: int
+    features: dict[str, str]
+    slope: float
+    intercept: float
+    fit_at: list[datetime]
+    calibrate_at: list[datetime]
+    test_at: list[datetime]
+    trained_through: datetime
+    cut: str
+    rows_fit: int
+    rows_test: int
+    outcomes_test: int
+    base_rate: float
+    grades: GradeCuts
+    figures: dict[str, dict[str, tuple[float, float, float]]]
+    beaten: list[str]
+    rules: list[str]
+    rule_sentences: dict[str, str]
+    data_digest: str
+    code_revision: str
+    packages: dict[str, str]
+    made_at: datetime
+
+    @property
+    def unbeaten(self) -> list[str]:
+        """The task's rules that the model does not lead in ROC AUC."""
+        return [
+            rule for rule in self.rules if self.figures["model"]["auc"][0] <= self.figures[rule]["auc"][0]
+        ]
+
+    def to_json(self) -> bytes:
+        return msgspec.json.format(msgspec.json.encode(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: bytes) -> "Card":
+        return msgspec.json.decode(text, type=cls)
+
+    def __str__(self) -> str:
+        auc, low, high = self.figures["model"]["auc"]
+        lines = [
+            f"{self.task}: {self.question}",
+            f"asked of        customers in the cohort {self.cohort!r}",
+            f"window          {self.horizon_days} days after a gap of {self.gap_days}",
+            f"features        {len(self.features)}",
+            f"learned from    {self.rows_fit:,} moments, outcomes through {self.trained_through:%Y-%m-%d}",
+            f"kept apart      {self.cut}",
+            f"ROC AUC         {auc:.3f} ({low:.3f}-{high:.3f}) on {self.rows_test:,} moments",
+            f"ahead of        {', '.join(self.beaten) or 'nothing, beyond chance'}",
+            f"grades          A from {self.grades.a:.4f}, B from {self.grades.b:.4f}, as of {self.grades.dated:%Y-%m-%d}",
+            f"consent for     {self.purpose}",
+        ]
+        return "\n".join(lines)
+
+
+def grade_cuts(probabilities: "list[float]", dated: datetime) -> GradeCuts:
+    """Cut points of three equal parts of the scored population."""
+    ranked = sorted(probabilities, reverse=True)
+    third = len(ranked) / 3
+    return GradeCuts(ranked[int(third)], ranked[int(2 * third)], dated, len(ranked))
+
+
+def figures_of(report: Report) -> dict[str, dict[str, tuple[float, float, float]]]:
+    """A report's figures as the card keeps them."""
+    return {
+        name: {m: (e.value, e.low, e.high) for m, e in row.items()} for name, row in report.scorers.items()
+    }

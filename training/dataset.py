@@ -1,0 +1,193 @@
+"""From a task to rows to learn from: moments, features, outcomes, and an honest cut between the parts.
+
+    fit ──[window]──► calibrate ──[window]──► test          in time: no window reaches into the next part
+    80 % of customers  the other 20 %          everyone      by customer, before the test
+
+Where the history is too short for that, the parts share their dates and are cut by customer alone, and the
+plan says so. A random cut of rows is not offered: it flatters.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+import pandas as pd
+
+from features import timeline
+from features.errors import NotTrainable, OpenWindow
+from features.feature import Feature
+from features.feature_set import at, available
+from features.planner import compute
+from features.warehouse import Warehouse
+from training.tasks import Task
+
+__all__ = ["Dataset", "Parts", "Plan", "dataset", "plan", "split"]
+
+STEP_DAYS = 30
+MINIMUM_HISTORY_DAYS = 90
+MOST_FIT_DATES = 12
+FEWEST_OUTCOMES = 50
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The dates of each part. `cut` says in words what keeps the parts apart."""
+
+    fit: tuple[datetime, ...]
+    calibrate: tuple[datetime, ...]
+    test: tuple[datetime, ...]
+    cut: str
+    held_out: frozenset[str] | None = None
+
+    @property
+    def dates(self) -> list[datetime]:
+        return sorted({*self.fit, *self.calibrate, *self.test})
+
+    @property
+    def by_customer(self) -> bool:
+        """Whether the test shares its dates with the fit, so that only customers keep them apart."""
+        return self.test == self.fit
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One row per moment: customer_id, as_of, `outcome` (0/1) and the features; `excluded` counts who was not
+    asked about, by date and reason; `digest` identifies the content."""
+
+    frame: pd.DataFrame
+    features: tuple[Feature, ...]
+    excluded: pd.DataFrame
+    digest: str
+
+    @property
+    def names(self) -> list[str]:
+        return [feature.name for feature in self.features]
+
+
+@dataclass(frozen=True)
+class Parts:
+    fit: pd.DataFrame
+    calibrate: pd.DataFrame
+    test: pd.DataFrame
+
+
+def plan(
+    task: Task,
+    warehouse: Warehouse,
+    *,
+    test_at: datetime | None = None,
+    held_out: Iterable[str] | None = None,
+) -> Plan:
+    """Dates for a task: the test at the latest closed moment (or at `test_at`), training before it.
+
+    `held_out` names the customers of a test by customer, for a history too short to cut in time. Raises
+    `OpenWindow` when the outcomes of `test_at` are not all in.
+    """
+    window = {"horizon_days": task.horizon_days, "gap_days": task.gap_days}
+    test = test_at or timeline.latest_closed(warehouse.complete_until, task.watches, **window)
+    timeline.require_closed([test], warehouse.complete_until, task.watches, **window)
+    earliest = _begin(task, warehouse) + timedelta(days=MINIMUM_HISTORY_DAYS)
+    if earliest > test:
+        raise OpenWindow(
+            f"{task.name} has no moment with {MINIMUM_HISTORY_DAYS} days of history and a closed window of "
+            f"{task.horizon_days} days: latest closed is {test:%Y-%m-%d}, history begins {earliest:%Y-%m-%d}"
+        )
+    calibrate = test - task.window
+    fit = _back_from(calibrate - task.window, earliest)
+    if fit:
+        return Plan(tuple(fit), (calibrate,), (test,), "in time, and by customer between fit and calibration")
+    chosen = frozenset(held_out) if held_out is not None else None
+    if calibrate >= earliest:
+        same = tuple(_back_from(calibrate, earliest))
+        return Plan(same, same, (test,), "in time; fit and calibration by customer at the same dates", chosen)
+    return Plan((test,), (test,), (test,), "by customer at one date: no earlier window is closed", chosen)
+
+
+def dataset(task: Task, warehouse: Warehouse, dates: Sequence[datetime]) -> Dataset:
+    """Features and outcomes of everyone in the task's cohort at each date.
+
+    Raises `OpenWindow` for a date whose outcome window is not fully observed.
+    """
+    window = {"horizon_days": task.horizon_days, "gap_days": task.gap_days}
+    timeline.require_closed(dates, warehouse.complete_until, task.watches, **window)
+    asked = warehouse.engine.to_pandas(task.cohort.ask(warehouse, dates))
+    moments = task.cohort.moments(warehouse, dates)
+    features = tuple(available(warehouse))
+    outcomes = compute(
+        moments,
+        {"outcome": task.outcome},
+        warehouse.tables,
+        lambda pairs, events: timeline.future(pairs, events, **window),
+    )
+    rows = outcomes.inner_join(at(moments, warehouse, features), ["customer_id", "as_of"])
+    ordered = rows.order_by("as_of", "customer_id").select(
+        "customer_id", "as_of", "outcome", *(f.name for f in features)
+    )
+    frame = warehouse.engine.to_pyarrow(ordered).to_pandas()
+    frame["outcome"] = frame["outcome"].astype("int8")
+    excluded = (
+        asked[asked["excluded"].notna()]
+        .groupby(["as_of", "excluded"])
+        .size()
+        .rename("customers")
+        .reset_index()
+    )
+    return Dataset(frame, features, excluded, _digest(frame))
+
+
+def split(data: Dataset, plan: Plan) -> Parts:
+    """Cut a dataset as planned. Raises `NotTrainable` when a part lacks outcomes of either kind."""
+    frame = data.frame
+    share = frame["customer_id"].map(_share)
+    at_test = frame["as_of"].isin(plan.test)
+    if plan.by_customer:
+        tested = frame["customer_id"].isin(plan.held_out) if plan.held_out is not None else share < 0.3
+        share = (share - 0.3) / 0.7 if plan.held_out is None else share
+    else:
+        tested = at_test
+    calibrating = (share >= 0.8) & ~tested & frame["as_of"].isin(plan.calibrate)
+    fitting = (share < 0.8) & ~tested & frame["as_of"].isin(plan.fit)
+    parts = Parts(frame[fitting], frame[calibrating], frame[tested & at_test])
+    for name in ("fit", "calibrate", "test"):
+        _require_both_outcomes(name, getattr(parts, name))
+    return parts
+
+
+def _require_both_outcomes(name: str, part: pd.DataFrame) -> None:
+    happened = int(part["outcome"].sum())
+    rarer = min(happened, len(part) - happened)
+    if rarer < FEWEST_OUTCOMES:
+        raise NotTrainable(
+            f"the {name} part has {len(part):,} rows of which {happened:,} with the outcome; at least "
+            f"{FEWEST_OUTCOMES} with it and without it are needed: use more customers, more dates or a longer horizon"
+        )
+
+
+def _begin(task: Task, warehouse: Warehouse) -> datetime:
+    """When the watched sources begin."""
+    starts = []
+    for name in task.watches:
+        events = warehouse.tables[name]
+        first = warehouse.engine.execute(events.happened_at.min())
+        if pd.isna(first):
+            raise NotTrainable(f"{name} holds no rows, so {task.name} cannot be learned")
+        starts.append(pd.Timestamp(first).to_pydatetime())
+    return max(starts)
+
+
+def _back_from(last: datetime, earliest: datetime) -> list[datetime]:
+    dates = [last - timedelta(days=STEP_DAYS * step) for step in range(MOST_FIT_DATES)]
+    return sorted(date for date in dates if date >= earliest)
+
+
+def _share(customer_id: str) -> float:
+    """A customer's fixed place in [0, 1), the same on every machine."""
+    return int(hashlib.md5(customer_id.encode(), usedforsecurity=False).hexdigest()[:8], 16) / 2**32
+
+
+def _digest(frame: pd.DataFrame) -> str:
+    hashes = pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    names = "\n".join(frame.columns).encode()
+    return hashlib.sha256(names + np.ascontiguousarray(hashes).tobytes()).hexdigest()[:16]

@@ -1,0 +1,105 @@
+"""The evaluation: every scorer on the same rows, with intervals, as the table one would show a sponsor.
+
+Intervals are bootstrap percentiles over customers, so that a customer's several moments stay together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from training.metrics import OF_PROBABILITIES, OF_RANKS
+
+__all__ = ["Estimate", "Report", "evaluate"]
+
+REPLICATES = 200
+TITLES = {
+    "auc": "ROC AUC",
+    "average_precision": "avg. precision",
+    "brier": "Brier",
+    "log_loss": "log loss",
+    "ece": "calib. error",
+    "lift_10": "lift top 10 %",
+}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} ({self.low:.3f}-{self.high:.3f})"
+
+
+@dataclass(frozen=True)
+class Report:
+    """Figures by scorer and metric, and by rule the model's lead over it in ROC AUC, paired."""
+
+    task: str
+    rows: int
+    outcomes: int
+    scorers: Mapping[str, Mapping[str, Estimate]]
+    leads: Mapping[str, Estimate]
+
+    @property
+    def beaten(self) -> list[str]:
+        """The scorers that the model is ahead of, beyond chance."""
+        return [name for name, lead in self.leads.items() if lead.low > 0]
+
+    def values(self, scorer: str) -> dict[str, float]:
+        return {metric: estimate.value for metric, estimate in self.scorers[scorer].items()}
+
+    def table(self) -> pd.DataFrame:
+        """Scorers by metrics, as text with intervals."""
+        cells = {name: {TITLES[m]: str(e) for m, e in row.items()} for name, row in self.scorers.items()}
+        return pd.DataFrame(cells).T.reindex(columns=list(TITLES.values())).fillna("-")
+
+    def __str__(self) -> str:
+        share = self.outcomes / self.rows
+        head = f"{self.task}: {self.rows:,} tested, {self.outcomes:,} with the outcome ({share:.1%})"
+        return f"{head}\n{self.table().to_string()}"
+
+
+def evaluate(
+    task: str,
+    test: pd.DataFrame,
+    probabilities: Mapping[str, np.ndarray],
+    ranks: Mapping[str, np.ndarray],
+    *,
+    replicates: int = REPLICATES,
+    seed: int = 7,
+) -> Report:
+    """Compare scorers on the test rows (customer_id, outcome). `probabilities` and `ranks` hold their scores;
+    the one called "model" is compared, pair by pair, with all others."""
+    outcome = test["outcome"].to_numpy(dtype=np.float64)
+    scores = {**probabilities, **ranks}
+    draws = [np.ones(len(test)), *_weights(test["customer_id"], replicates, seed)]
+    scorers, aucs = {}, {}
+    for name, score in scores.items():
+        metrics = {**OF_RANKS, **(OF_PROBABILITIES if name in probabilities else {})}
+        figures = {metric: np.array([f(outcome, score, w) for w in draws]) for metric, f in metrics.items()}
+        aucs[name] = figures["auc"]
+        scorers[name] = {metric: _estimate(values) for metric, values in figures.items()}
+    leads = {name: _estimate(aucs["model"] - aucs[name]) for name in scores if name != "model"}
+    return Report(task, len(test), int(outcome.sum()), scorers, leads)
+
+
+def _weights(customer_ids: pd.Series, replicates: int, seed: int) -> np.ndarray:
+    """How often each row is drawn when customers are drawn with replacement."""
+    customers, count = pd.factorize(customer_ids)[0], customer_ids.nunique()
+    generator = np.random.default_rng(seed)
+    drawn = [np.bincount(generator.integers(0, count, count), minlength=count) for _ in range(replicates)]
+    return np.array(drawn, dtype=np.float64).reshape(replicates, count)[:, customers]
+
+
+def _estimate(values: np.ndarray) -> Estimate:
+    """The first value with the 2.5 and 97.5 percentiles of the others."""
+    if len(values) < 2:
+        return Estimate(float(values[0]), float("nan"), float("nan"))
+    low, high = np.percentile(values[1:], [2.5, 97.5])
+    return Estimate(float(values[0]), float(low), float(high))

@@ -1,0 +1,178 @@
+"""The one place that knows MLflow's model registry, and the door between training and serving.
+
+A registered version is a folder of data files (see `training.artefact`). Serving reads a verified local copy
+under `var/models`; when the registry is out of reach, the copies on disk are enough to start.
+"""
+
+import logging
+import os
+import shutil
+import uuid
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+# A dead registry must cost seconds: MLflow's defaults wait more than four minutes.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_UV_AUTO_DETECT", "false")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+import mlflow
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, Schema
+
+from features.errors import BadModel, NoChampion
+from features.home import data_folder, tracking_uri
+from training.artefact import Loaded, read
+from training.card import Card
+
+__all__ = ["CHAMPION", "Champion", "champion", "champions", "fetch", "promote", "register", "tracked"]
+
+CHAMPION = "champion"
+EXPERIMENT = "car-propensity"
+OURS = "propensity-task"
+MODEL_CODE = Path(__file__).with_name("pyfunc.py")
+
+for chatty in ("alembic", "mlflow.store.db.utils"):
+    logging.getLogger(chatty).setLevel(logging.WARNING)
+# It complains about an unpinned pip in a conda file that we have no use for.
+logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
+
+
+@dataclass(frozen=True)
+class Champion:
+    """What serves a task: the registry version and the verified model."""
+
+    task: str
+    version: str
+    loaded: Loaded
+
+
+@contextmanager
+def tracked(run_name: str) -> Iterator[mlflow.ActiveRun]:
+    """An MLflow run: the one that `mlflow run` opened for this process, or a new one in our experiment."""
+    mlflow.set_tracking_uri(tracking_uri())
+    if os.environ.get("MLFLOW_RUN_ID"):
+        with mlflow.start_run() as run:
+            yield run
+        return
+    if mlflow.get_experiment_by_name(EXPERIMENT) is None:
+        embedded = tracking_uri().startswith("sqlite:")
+        place = (data_folder() / "mlartifacts").absolute().as_uri() if embedded else None
+        mlflow.create_experiment(EXPERIMENT, artifact_location=place)
+    mlflow.set_experiment(EXPERIMENT)
+    with mlflow.start_run(run_name=run_name) as run:
+        yield run
+
+
+def register(task: str, folder: Path, card: Card) -> str:
+    """Log a model folder to the active run and register it as a new version of the task; returns the version."""
+    requirements = [f"{name}=={version}" for name, version in card.packages.items()]
+    inputs = Schema([ColSpec("double", name) for name in card.features])
+    with warnings.catch_warnings():
+        # It asks for an example row and for type hints on rows; the signature says all there is to say.
+        warnings.simplefilter("ignore", UserWarning)
+        logged = mlflow.pyfunc.log_model(
+            name=task,
+            python_model=str(MODEL_CODE),
+            artifacts={"model": str(folder)},
+            pip_requirements=requirements,
+            signature=ModelSignature(inputs, Schema([ColSpec("double")])),
+        )
+    client = mlflow.MlflowClient()
+    try:
+        client.create_registered_model(task, tags={OURS: task})
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    run = mlflow.active_run()
+    version = client.create_model_version(
+        task, logged.model_uri, run.info.run_id if run else None, model_id=logged.model_id
+    )
+    return str(version.version)
+
+
+def promote(task: str, version: str) -> None:
+    """Make a version the champion: the next start of the service and the next batch use it."""
+    _client().set_registered_model_alias(task, CHAMPION, version)
+
+
+def champion(task: str) -> Champion:
+    """The champion of a task, fetched and verified. Raises `NoChampion` when none was promoted.
+
+    With the registry out of reach, the copy that served last is taken.
+    """
+    try:
+        version = _client().get_model_version_by_alias(task, CHAMPION).version
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise NoChampion(
+                f"no model has been promoted for {task!r}: train one with `python -m training.train --task {task}`"
+            ) from error
+        return _last_served(task)
+    loaded = fetch(task, str(version))
+    _remember(task, str(version))
+    return Champion(task, str(version), loaded)
+
+
+def champions() -> list[Champion]:
+    """Every task's champion."""
+    try:
+        models = _client().search_registered_models(max_results=1000)
+        tasks = [
+            model.name for model in models if model.tags.get(OURS) == model.name and CHAMPION in model.aliases
+        ]
+    except MlflowException:
+        tasks = sorted(folder.name for folder in _models().glob("*") if (folder / CHAMPION).is_file())
+    return [champion(task) for task in sorted(tasks)]
+
+
+def fetch(task: str, version: str) -> Loaded:
+    """A version's verified local copy, downloaded if it is not there or no longer sound."""
+    place = _models() / task / version
+    if place.is_dir():
+        try:
+            return read(place)
+        except BadModel:
+            shutil.rmtree(place)
+    _client()
+    beside = place.with_name(f".{version}-{uuid.uuid4().hex[:8]}")
+    beside.mkdir(parents=True)
+    try:
+        got = Path(mlflow.artifacts.download_artifacts(f"models:/{task}/{version}", dst_path=str(beside)))
+        (model,) = got.rglob("MANIFEST.json")
+        read(model.parent)
+        model.parent.rename(place)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return read(place)
+
+
+def _last_served(task: str) -> Champion:
+    remembered = _models() / task / CHAMPION
+    if not remembered.is_file():
+        raise NoChampion(
+            f"the registry at {tracking_uri()} cannot be reached and no copy of a {task!r} model is on disk"
+        )
+    version = remembered.read_text().strip()
+    return Champion(task, version, read(_models() / task / version))
+
+
+def _remember(task: str, version: str) -> None:
+    beside = _models() / task / f".{CHAMPION}"
+    beside.write_text(version + "\n")
+    beside.replace(_models() / task / CHAMPION)
+
+
+def _models() -> Path:
+    return data_folder() / "models"
+
+
+def _client() -> mlflow.MlflowClient:
+    mlflow.set_tracking_uri(tracking_uri())
+    return mlflow.MlflowClient()

@@ -1,0 +1,85 @@
+"""Tasks: a question about customers at a moment, as a value.
+
+    cohort    who may be asked about              (their past)
+    outcome   what happens to them                (their future)
+    horizon   in how many days after the moment, and after a gap
+
+Training takes a task's name; promotion makes the service offer it. Where two tasks share a name, the
+deployment decides: the one whose sources are all there is meant.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from features.cohorts import Cohort, has_ordered
+from features.errors import UnknownName
+from features.planner import sources_of
+from features.rows import Definition
+from features.warehouse import Warehouse
+from training.rules import Rule, fading, recency, rfm
+
+__all__ = ["TASKS", "Task", "offered", "task_named"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """`outcome` is a definition over the future that gives true when it happens; `purpose` the consent that
+    using the score needs; `rules` what a model must beat."""
+
+    name: str
+    question: str
+    cohort: Cohort
+    outcome: Definition
+    horizon_days: int
+    rules: tuple[Rule, ...]
+    gap_days: int = 0
+    purpose: str = "marketing"
+
+    @property
+    def watches(self) -> frozenset[str]:
+        """The sources whose future decides the outcome; they must be complete to the end of the window."""
+        return sources_of(self.outcome)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return self.watches | self.cohort.sources
+
+    @property
+    def window(self) -> timedelta:
+        """From the moment to the end of the outcome window."""
+        return timedelta(days=self.gap_days + self.horizon_days)
+
+
+TASKS: tuple[Task, ...] = (
+    Task(
+        name="churn",
+        question="Will this customer place no order in the next 39 weeks?",
+        cohort=has_ordered,
+        outcome=lambda future: future.orders.where(kind="order").count() == 0,
+        horizon_days=39 * 7,
+        rules=(fading(recency), fading(rfm)),
+    ),
+    Task(
+        name="purchase_intent",
+        question="Will this customer place an order in the next 13 weeks?",
+        cohort=has_ordered,
+        outcome=lambda future: future.orders.where(kind="order").count() > 0,
+        horizon_days=13 * 7,
+        rules=(recency, rfm),
+    ),
+)
+
+
+def offered(warehouse: Warehouse, tasks: Iterable[Task] = TASKS) -> dict[str, Task]:
+    """The tasks this warehouse has the sources for, by name; the more demanding one of two namesakes."""
+    possible = sorted((task for task in tasks if warehouse.has(task.needs)), key=lambda task: len(task.needs))
+    return {task.name: task for task in possible}
+
+
+def task_named(name: str, warehouse: Warehouse) -> Task:
+    """The task of that name. Raises `UnknownName`, listing those there are."""
+    found = offered(warehouse)
+    if name not in found:
+        raise UnknownName("task", name, found)
+    return found[name]

@@ -1,0 +1,204 @@
+"""The training job on one page: a task's name in, a registered model with its report out.
+
+python -m training.train --task churn
+"""
+
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import mlflow
+import numpy as np
+import pandas as pd
+import typer
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+
+from features import timeline
+from features.command import run
+from features.home import data_folder, warehouse_address
+from features.warehouse import Warehouse, connect
+from training import artefact, registry
+from training.card import Card, figures_of, grade_cuts
+from training.challenger import fit_linear, linear_probabilities
+from training.dataset import Dataset, Parts, Plan, dataset, plan, split
+from training.evaluate import Report, evaluate
+from training.figures import draw
+from training.model import Model, fit, numbers
+from training.report import render
+from training.tasks import Task, task_named
+
+__all__ = ["Trained", "train"]
+
+RUNTIME = ("lightgbm", "numpy", "pandas")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training run left: the card, the report, the registered version, and whether it serves now."""
+
+    card: Card
+    report: Report
+    version: str
+    promoted: bool
+    run_id: str
+    page: Path
+
+
+def train(task: Task, warehouse: Warehouse, planned: Plan) -> Trained:
+    """Fit, compare, explain, register; promote when no rule of the task ranks better.
+
+    Raises `OpenWindow` or `NotTrainable` before anything is logged.
+    """
+    data = dataset(task, warehouse, planned.dates)
+    parts = split(data, planned)
+    model = fit(parts.fit, parts.calibrate, data.names)
+    tested = numbers(parts.test, data.names)
+    linear = fit_linear(parts.fit, data.names)
+    probabilities = {
+        "model": model.probabilities(tested),
+        "linear": linear_probabilities(linear, parts.test, data.names),
+    }
+    ranks = {rule.name: rule.score(parts.test) for rule in task.rules}
+    report = evaluate(task.name, parts.test, probabilities, ranks)
+    card = _card(task, planned, data, parts, model, report, probabilities["model"])
+    with registry.tracked(f"train {task.name}") as active, tempfile.TemporaryDirectory() as scratch:
+        folder = artefact.write(model, card, artefact.golden_rows(tested), Path(scratch) / "model")
+        pictures = draw(Path(scratch) / "figures", parts.test["outcome"].to_numpy(), probabilities, ranks)
+        page = data_folder() / "report" / f"{task.name}.html"
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(render(card, report, pictures, _concepts(model, data, tested), data.excluded))
+        _log(task, card, report, data, [page, *pictures.values()])
+        made = registry.register(task.name, folder, card)
+        promoted = not card.unbeaten
+        mlflow.set_tags({"version": made, "promoted": str(promoted).lower()})
+    if promoted:
+        registry.promote(task.name, made)
+    return Trained(card, report, made, promoted, active.info.run_id, page)
+
+
+def _card(
+    task: Task,
+    planned: Plan,
+    data: Dataset,
+    parts: Parts,
+    model: Model,
+    report: Report,
+    probabilities: np.ndarray,
+) -> Card:
+    last_test = parts.test["as_of"] == max(planned.test)
+    return Card(
+        task=task.name,
+        question=task.question,
+        cohort=task.cohort.name,
+        purpose=task.purpose,
+        horizon_days=task.horizon_days,
+        gap_days=task.gap_days,
+        features={feature.name: feature.fingerprint for feature in data.features},
+        slope=model.slope,
+        intercept=model.intercept,
+        fit_at=list(planned.fit),
+        calibrate_at=list(planned.calibrate),
+        test_at=list(planned.test),
+        trained_through=max(*planned.fit, *planned.calibrate) + task.window,
+        cut=planned.cut,
+        rows_fit=len(parts.fit),
+        rows_test=report.rows,
+        outcomes_test=report.outcomes,
+        base_rate=float(parts.fit["outcome"].mean()),
+        grades=grade_cuts(probabilities[last_test.to_numpy()].tolist(), max(planned.test)),
+        figures=figures_of(report),
+        beaten=report.beaten,
+        rules=[rule.name for rule in task.rules],
+        rule_sentences={rule.name: rule.sentence for rule in task.rules},
+        data_digest=data.digest,
+        code_revision=_revision(),
+        packages={package: version(package) for package in RUNTIME},
+        made_at=datetime.now(UTC).replace(tzinfo=None, microsecond=0),
+    )
+
+
+def _concepts(model: Model, data: Dataset, rows: np.ndarray) -> Mapping[str, float]:
+    """Share of the mean absolute contribution per concept, largest first."""
+    weight = np.abs(model.contributions(rows[:5000])[:, :-1]).mean(axis=0)
+    by_concept = pd.Series(weight).groupby([feature.concept for feature in data.features]).sum()
+    return dict((by_concept / by_concept.sum()).sort_values(ascending=False))
+
+
+def _log(task: Task, card: Card, report: Report, data: Dataset, files: list[Path]) -> None:
+    mlflow.set_tags({"task": task.name, "code_revision": card.code_revision, "data_digest": card.data_digest})
+    mlflow.log_params(
+        {"task": task.name, "horizon_days": task.horizon_days, "gap_days": task.gap_days, "cut": card.cut}
+    )
+    for part in ("fit_at", "calibrate_at", "test_at"):
+        mlflow.log_param(part, ", ".join(f"{date:%Y-%m-%d}" for date in getattr(card, part)))
+    figures = {
+        f"{scorer}.{name}": e.value for scorer, row in report.scorers.items() for name, e in row.items()
+    }
+    figures |= {
+        f"{scorer}.{name}.low": e.low for scorer, row in report.scorers.items() for name, e in row.items()
+    }
+    figures |= {
+        f"{scorer}.{name}.high": e.high for scorer, row in report.scorers.items() for name, e in row.items()
+    }
+    mlflow.log_metrics({**figures, "rows_test": report.rows, "outcomes_test": report.outcomes})
+    source = CodeDatasetSource({"warehouse": warehouse_address(), "code_revision": card.code_revision})
+    mlflow.log_input(
+        MetaDataset(source=source, name=f"{task.name} moments", digest=data.digest), context="training"
+    )
+    for file in files:
+        mlflow.log_artifact(str(file), "report")
+    mlflow.log_text(card.to_json().decode(), "card.json")
+
+
+def _revision() -> str:
+    """The commit of the code, with a mark when files differ from it; "unknown" outside a checkout."""
+    try:
+        here = Path(__file__).parent
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return described.stdout.strip()
+
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def main(
+    task: Annotated[str, typer.Option(help="name of the task")],
+    test_at: Annotated[
+        datetime | None, typer.Option(help="moment of the test; default: the latest with a closed window")
+    ] = None,
+    held_out: Annotated[
+        Path | None, typer.Option(help="file of customer ids to test on, where time cannot be cut")
+    ] = None,
+) -> None:
+    """Train a task's model as an MLflow run, compare it with rules and a linear challenger, register it."""
+    warehouse = connect()
+    chosen = task_named(task, warehouse)
+    ids = held_out.read_text().split() if held_out else None
+    planned = plan(chosen, warehouse, test_at=timeline.midnight(test_at) if test_at else None, held_out=ids)
+    trained = train(chosen, warehouse, planned)
+    print(trained.report)
+    state = (
+        "is the champion now"
+        if trained.promoted
+        else f"was not promoted: behind {', '.join(trained.card.unbeaten)}"
+    )
+    print(f"\n{task} version {trained.version} {state}\nrun     {trained.run_id}\nreport  {trained.page}")
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,182 @@
+"""The demo: a world's events in, models, scores and a report out; what `make demo` runs.
+
+    python -m worlds.demo --world cdnow
+
+Everything lands under `var/<world>`; `var/current` then points there and `var/summary.json` holds the figures.
+"""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from features.command import run
+from features.errors import UnknownName
+from features.home import data_folder, scores_folder, tracking_uri
+from features.load import LoadReport
+from features.warehouse import connect
+from serving.batch import batch
+from training.dataset import plan
+from training.tasks import task_named
+from training.train import Trained, train
+from worlds import cdnow
+
+__all__ = ["WORLDS", "Study", "World", "demo"]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A task and the test it is judged by: a date, or customers set aside."""
+
+    task: str
+    test_at: datetime | None = None
+    held_out: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
+class World:
+    """Where events come from and what is asked of them; `score_at` is the moment the batch scores."""
+
+    name: str
+    sentence: str
+    convert: Any
+    studies: Any
+    score_at: datetime
+
+
+WORLDS: Mapping[str, World] = {
+    "cdnow": World(
+        "cdnow",
+        "real orders of 23,570 customers of a music shop, 1997 to 1998",
+        cdnow.convert,
+        lambda: [
+            Study("churn", held_out=cdnow.published_sample()),
+            Study("purchase_intent", test_at=datetime(1998, 1, 1)),
+        ],
+        cdnow.END,
+    ),
+}
+
+
+def demo(world: World, console: Console) -> dict[str, Any]:
+    """Convert, train each task, score everyone; returns the summary that is also written to `var/summary.json`."""
+    began = time.monotonic()
+    _point_at(world.name)
+    console.print(f"[bold]{world.name}[/bold]: {world.sentence}")
+    report: LoadReport = world.convert(data_folder() / "warehouse")
+    console.print(str(report), highlight=False)
+    warehouse = connect(str(data_folder() / "warehouse"))
+    trained = []
+    for study in world.studies():
+        task = task_named(study.task, warehouse)
+        console.print(f"training {task.name}: {task.question}", highlight=False)
+        trained.append(
+            train(task, warehouse, plan(task, warehouse, test_at=study.test_at, held_out=study.held_out))
+        )
+    run_folder, counts = batch(warehouse, world.score_at)
+    summary = {
+        "world": world.name,
+        "seconds": round(time.monotonic() - began, 1),
+        "tasks": {t.card.task: _figures(t) for t in trained},
+    }
+    Path("var/summary.json").write_text(json.dumps(summary, indent=1))
+    console.print(_table(trained))
+    _say_what_is_where(console, trained, run_folder, counts)
+    return summary
+
+
+def _point_at(name: str) -> None:
+    """Make `var/<name>` the current data folder; addresses set in the environment keep precedence."""
+    Path("var", name).mkdir(parents=True, exist_ok=True)
+    beside = Path("var", f".current-{os.getpid()}")
+    beside.symlink_to(name)
+    beside.replace("var/current")
+
+
+def _figures(trained: Trained) -> dict[str, Any]:
+    report = trained.report
+    figures: dict[str, Any] = {"outcomes": report.outcomes, "rows_test": report.rows}
+    figures |= {"model": report.values("model"), "linear": report.values("linear")}
+    figures["rules"] = {rule: report.values(rule) for rule in trained.card.rules}
+    scorers = {name: {m: [e.low, e.high] for m, e in row.items()} for name, row in report.scorers.items()}
+    return {**figures, "intervals_95": scorers, "version": trained.version, "promoted": trained.promoted}
+
+
+def _table(trained: list[Trained]) -> Table:
+    titles = {
+        "auc": "ROC AUC",
+        "average_precision": "avg. precision",
+        "brier": "Brier",
+        "lift_10": "lift, top tenth",
+    }
+    table = Table(
+        "task",
+        "scorer",
+        *titles.values(),
+        title="On customers or dates the models have not seen, with 95 % intervals",
+    )
+    for one in trained:
+        for name, row in one.report.scorers.items():
+            cells = [str(row[metric]) if metric in row else "-" for metric in titles]
+            style = "bold" if name == "model" else ""
+            table.add_row(one.card.task if name == "model" else "", name, *cells, style=style)
+        table.add_section()
+    return table
+
+
+def _say_what_is_where(
+    console: Console,
+    trained: list[Trained],
+    run_folder: Path,
+    counts: Mapping[str, Mapping[str, int]],
+    world: World,
+) -> None:
+    lines = [
+        f"scored    {name}: " + ", ".join(f"{n:,} {what}" for what, n in row.items())
+        for name, row in counts.items()
+    ]
+    lines += [f"report    {one.page}" for one in trained]
+    lines += [
+        f"scores    {run_folder} (current run: {scores_folder()}/CURRENT)",
+        f"models    {tracking_uri()}, served as "
+        + ", ".join(f"{t.card.task}@champion" for t in trained if t.promoted),
+        "figures   var/summary.json",
+        "",
+        "next      make serve",
+        "          curl -s localhost:3000/v1/tasks",
+        f"          curl -s localhost:3000/v1/scores -H 'content-type: application/json' -d '{_example(run_folder)}'",
+        f"          .venv/bin/mlflow ui --backend-store-uri {tracking_uri()}",
+    ]
+    console.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)
+
+
+def _example(run_folder: Path) -> str:
+    first = sorted(run_folder.glob("*.parquet"))[0]
+    customer = pd.read_parquet(first, columns=["customer_id"]).iloc[0, 0]
+    return json.dumps({"customer_ids": [customer, "nobody"]})
+
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def main(
+    world: Annotated[str, typer.Option(help="which world to try: " + ", ".join(WORLDS))] = "cdnow",
+) -> None:
+    """Run the whole product on a world: load, train, score, report."""
+    if world not in WORLDS:
+        raise UnknownName("world", world, WORLDS)
+    demo(WORLDS[world], Console(width=None if Console().is_terminal else 130))
+
+
+if __name__ == "__main__":
+    run(app)
