@@ -138,7 +138,6 @@ def _say_what_is_where(
     trained: list[Trained],
     run_folder: Path,
     counts: Mapping[str, Mapping[str, int]],
-    world: World,
 ) -> None:
     lines = [
         f"scored    {name}: " + ", ".join(f"{n:,} {what}" for what, n in row.items())
