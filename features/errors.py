@@ -4,6 +4,7 @@
     ├── BadData            rows or files that do not keep the declared contract
     ├── NoWarehouse        nothing to read at the warehouse address, or not what was declared
     ├── OpenWindow         an outcome window that the data does not cover yet
+    ├── UnknownMoment      a text that names no moment
     ├── UnknownName        a task, feature or cohort that does not exist
     ├── NotTrainable       too little, or too uniform, to learn from
     ├── BadModel           model files that are missing, altered or of another contract
@@ -22,6 +23,7 @@ __all__ = [
     "NotTrainable",
     "OpenWindow",
     "PropensityError",
+    "UnknownMoment",
     "UnknownName",
 ]
 
@@ -47,6 +49,10 @@ class UnknownName(PropensityError):
         super().__init__(
             f"there is no {what} named {name!r}; there are: {', '.join(sorted(known)) or 'none'}"
         )
+
+
+class UnknownMoment(PropensityError):
+    pass
 
 
 class NotTrainable(PropensityError):

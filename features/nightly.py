@@ -27,6 +27,7 @@ from features.errors import BadData, NoWarehouse
 from features.feature_set import available
 from features.home import data_folder
 from features.planner import compute
+from features.timeline import moment_named
 from features.warehouse import POINTER, Warehouse, connect
 
 __all__ = ["NightlyRows", "excluded_column", "latest", "materialise", "rows"]
@@ -149,9 +150,12 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def main(as_of: Annotated[datetime, typer.Option(help="the date whose rows to compute")]) -> None:
+def main(
+    as_of: Annotated[str, typer.Option(help="the moment whose rows to compute, or latest")] = "latest",
+) -> None:
     """Compute and store every customer's feature row for a date."""
-    made = materialise(connect(), timeline.midnight(as_of))
+    warehouse = connect()
+    made = materialise(warehouse, moment_named(as_of, warehouse.latest_moment))
     print(f"{len(made):,} customers x {len(made.fingerprints)} features as of {made.as_of:%Y-%m-%d}")
 
 

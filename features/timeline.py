@@ -19,7 +19,7 @@ from datetime import date, datetime, timedelta
 import ibis
 import ibis.expr.types as ir
 
-from features.errors import OpenWindow
+from features.errors import OpenWindow, UnknownMoment
 
 __all__ = [
     "DAY_S",
@@ -27,6 +27,7 @@ __all__ = [
     "instants",
     "latest_closed",
     "midnight",
+    "moment_named",
     "months",
     "past",
     "require_closed",
@@ -82,6 +83,19 @@ def midnight(day: date | datetime | str) -> datetime:
     if isinstance(day, datetime):
         return day.replace(tzinfo=None)
     return datetime(day.year, day.month, day.day)
+
+
+def moment_named(text: str, latest: datetime) -> datetime:
+    """A moment as a command line names it: an ISO date or time, or `latest`.
+
+    Raises `UnknownMoment` for anything else.
+    """
+    if text == "latest":
+        return latest
+    try:
+        return midnight(text)
+    except ValueError as error:
+        raise UnknownMoment(f"{text!r} is no moment: give a date such as 2024-06-01, or latest") from error
 
 
 def months(first: date | datetime | str, last: date | datetime | str, step: int = 1) -> list[datetime]:

@@ -33,6 +33,11 @@ class Warehouse:
     complete_until: Mapping[str, datetime] = field(default_factory=dict)
     digest: str = ""
 
+    @property
+    def latest_moment(self) -> datetime:
+        """The first moment that sees everything the complete sources hold."""
+        return max(self.complete_until.values())
+
     def has(self, sources: frozenset[str]) -> bool:
         return sources <= self.tables.keys()
 

