@@ -13,11 +13,12 @@ import pyarrow.parquet as pq
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from features import nightly, timeline
+from features import nightly
 from features.command import run
 from features.errors import NoChampion
 from features.home import scores_folder
 from features.nightly import NightlyRows
+from features.timeline import moment_named
 from features.warehouse import Warehouse, connect
 from serving.published import publishing
 from serving.scorer import Scorer
@@ -112,13 +113,16 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def main(
-    as_of: Annotated[datetime, typer.Option(help="the moment to score; events of that day do not count")],
+    as_of: Annotated[
+        str, typer.Option(help="the moment to score, or latest; events of that day do not count")
+    ] = "latest",
     task: Annotated[
         list[str] | None, typer.Option(help="a task to score, may be repeated; default: all champions")
     ] = None,
 ) -> None:
     """Score the whole customer base for a date and publish the run."""
-    folder, counts = batch(connect(), timeline.midnight(as_of), task or ())
+    warehouse = connect()
+    folder, counts = batch(warehouse, moment_named(as_of, warehouse.latest_moment), task or ())
     for name, row in counts.items():
         print(f"{name}: " + ", ".join(f"{count:,} {what}" for what, count in row.items()))
     print(f"published {folder}")

@@ -31,7 +31,7 @@ from features.home import data_folder, tracking_uri
 from training.artefact import Loaded, read
 from training.card import Card
 
-__all__ = ["CHAMPION", "Champion", "champion", "champions", "fetch", "promote", "register", "tracked"]
+__all__ = ["CHAMPION", "Champion", "champion", "champions", "promote", "register", "tracked"]
 
 CHAMPION = "champion"
 EXPERIMENT = "car-propensity"
@@ -108,16 +108,16 @@ def champion(task: str) -> Champion:
     With the registry out of reach, the copy that served last is taken.
     """
     try:
-        version = _client().get_model_version_by_alias(task, CHAMPION).version
+        found = _client().get_model_version_by_alias(task, CHAMPION)
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise NoChampion(
                 f"no model has been promoted for {task!r}: train one with `python -m training.train --task {task}`"
             ) from error
         return _last_served(task)
-    loaded = fetch(task, str(version))
-    _remember(task, str(version))
-    return Champion(task, str(version), loaded)
+    chosen = Champion(task, str(found.version), _fetch(task, found.source))
+    _remember(chosen, _place(task, found.source))
+    return chosen
 
 
 def champions() -> list[Champion]:
@@ -128,29 +128,37 @@ def champions() -> list[Champion]:
             model.name for model in models if model.tags.get(OURS) == model.name and CHAMPION in model.aliases
         ]
     except MlflowException:
-        tasks = sorted(folder.name for folder in _models().glob("*") if (folder / CHAMPION).is_file())
+        tasks = [folder.name for folder in _models().glob("*") if (folder / CHAMPION).is_file()]
     return [champion(task) for task in sorted(tasks)]
 
 
-def fetch(task: str, version: str) -> Loaded:
-    """A version's verified local copy, downloaded if it is not there or no longer sound."""
-    place = _models() / task / version
+def _fetch(task: str, source: str) -> Loaded:
+    """The verified local copy of a logged model, downloaded if it is not there or no longer sound."""
+    place = _place(task, source)
     if place.is_dir():
         try:
             return read(place)
         except BadModel:
             shutil.rmtree(place)
-    _client()
-    beside = place.with_name(f".{version}-{uuid.uuid4().hex[:8]}")
+    beside = place.with_name(f".{place.name}-{uuid.uuid4().hex[:8]}")
     beside.mkdir(parents=True)
     try:
-        got = Path(mlflow.artifacts.download_artifacts(f"models:/{task}/{version}", dst_path=str(beside)))
-        (model,) = got.rglob("MANIFEST.json")
-        read(model.parent)
-        model.parent.rename(place)
+        got = Path(mlflow.artifacts.download_artifacts(source, dst_path=str(beside)))
+        manifests = list(got.rglob("MANIFEST.json"))
+        if len(manifests) != 1:
+            raise BadModel(
+                f"the registered {task} model at {source} is not one of ours; promote another version"
+            )
+        read(manifests[0].parent)
+        manifests[0].parent.rename(place)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return read(place)
+
+
+def _place(task: str, source: str) -> Path:
+    """Where a copy lies: under the logged model's own id, since version numbers start anew in each registry."""
+    return _models() / task / source.rstrip("/").rsplit("/", 1)[-1]
 
 
 def _last_served(task: str) -> Champion:
@@ -159,14 +167,15 @@ def _last_served(task: str) -> Champion:
         raise NoChampion(
             f"the registry at {tracking_uri()} cannot be reached and no copy of a {task!r} model is on disk"
         )
-    version = remembered.read_text().strip()
-    return Champion(task, version, read(_models() / task / version))
+    version, name = remembered.read_text().split()
+    return Champion(task, version, read(_models() / task / name))
 
 
-def _remember(task: str, version: str) -> None:
-    beside = _models() / task / f".{CHAMPION}"
-    beside.write_text(version + "\n")
-    beside.replace(_models() / task / CHAMPION)
+def _remember(chosen: Champion, place: Path) -> None:
+    """Note which copy serves, for a start without the registry."""
+    beside = place.with_name(f".{CHAMPION}-{uuid.uuid4().hex[:8]}")
+    beside.write_text(f"{chosen.version} {place.name}\n")
+    beside.replace(place.with_name(CHAMPION))
 
 
 def _models() -> Path:

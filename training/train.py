@@ -135,8 +135,10 @@ def _log(task: Task, card: Card, report: Report, data: Dataset, files: list[Path
     mlflow.log_params(
         {"task": task.name, "horizon_days": task.horizon_days, "gap_days": task.gap_days, "cut": card.cut}
     )
-    for part in ("fit_at", "calibrate_at", "test_at"):
-        mlflow.log_param(part, ", ".join(f"{date:%Y-%m-%d}" for date in getattr(card, part)))
+    for part in ("fit", "calibrate", "test"):
+        mlflow.log_param(
+            f"{part}_moments", ", ".join(f"{date:%Y-%m-%d}" for date in getattr(card, f"{part}_at"))
+        )
     figures = {
         f"{scorer}.{name}": e.value for scorer, row in report.scorers.items() for name, e in row.items()
     }
