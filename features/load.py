@@ -26,6 +26,7 @@ import typer
 
 from features.command import run
 from features.contract import SQL_TYPES, Delivery, deliveries_in, insert_typed, literal, quoted
+from features.digest import sha256_of
 from features.errors import BadData
 from features.home import warehouse_address
 from features.sources import CANONICAL, Source
@@ -216,9 +217,7 @@ def _digest(folder: Path) -> str:
     """One hash over the content of all tables."""
     total = hashlib.sha256()
     for part in sorted(folder.rglob("*.parquet")):
-        total.update(
-            str(part.relative_to(folder)).encode() + hashlib.file_digest(part.open("rb"), "sha256").digest()
-        )
+        total.update(f"{part.relative_to(folder)} {sha256_of(part)}\n".encode())
     return total.hexdigest()
 
 

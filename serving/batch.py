@@ -3,7 +3,7 @@
 python -m serving.batch --as-of 1998-07-01 [--task churn]
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -11,13 +11,13 @@ from typing import Annotated
 import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from features import nightly
 from features.command import run
 from features.errors import NoChampion
 from features.home import scores_folder
 from features.nightly import NightlyRows
+from features.progress import followed
 from features.timeline import moment_named
 from features.warehouse import Warehouse, connect
 from serving.published import publishing
@@ -70,7 +70,8 @@ def batch(
 def _score_task(scorer: Scorer, rows: NightlyRows, target: Path) -> dict[str, int]:
     counts: dict[str, int] = {"scored": 0}
     with pq.ParquetWriter(target, SCHEMA, compression="zstd") as writer:
-        for block in _with_progress(scorer.task, rows):
+        blocks = followed(rows.batches, f"scoring {scorer.task}", len(rows), lambda batch: batch.num_rows)
+        for block in (pa.Table.from_batches([batch]) for batch in blocks):
             scored = scorer.score(block)
             for reason in scored.excluded:
                 counts[reason or "scored"] = counts.get(reason or "scored", 0) + 1
@@ -91,21 +92,6 @@ def _score_task(scorer: Scorer, rows: NightlyRows, target: Path) -> dict[str, in
                 pa.table([pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)], schema=SCHEMA)
             )
     return counts
-
-
-def _with_progress(task: str, rows: NightlyRows) -> Iterator[pa.Table]:
-    columns = (
-        TextColumn("scoring " + task),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("customers, left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, transient=True) as progress:
-        bar = progress.add_task(task, total=len(rows))
-        for block in rows.batches:
-            yield pa.Table.from_batches([block])
-            progress.advance(bar, block.num_rows)
 
 
 app = typer.Typer(add_completion=False)

@@ -5,7 +5,6 @@ scores/run-19980701-3f2a.../churn.parquet        one file per task
 scores/CURRENT                                   the run that readers see
 """
 
-import hashlib
 import json
 import shutil
 import uuid
@@ -15,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from features.digest import sha256_of
 from features.errors import NoWarehouse
 from features.warehouse import POINTER
 
@@ -39,10 +39,7 @@ def publishing(scores: Path, as_of: datetime) -> Iterator[Run]:
     run = Run(staging, {"run": name, "as_of": as_of.isoformat()})
     try:
         yield run
-        hashes = {
-            file.name: hashlib.file_digest(file.open("rb"), "sha256").hexdigest()
-            for file in sorted(staging.iterdir())
-        }
+        hashes = {file.name: sha256_of(file) for file in sorted(staging.iterdir())}
         (staging / MANIFEST).write_text(json.dumps({**run.facts, "files": hashes}, indent=1))
         staging.rename(scores / name)
     except BaseException:

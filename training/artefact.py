@@ -9,7 +9,6 @@ The hashes are checked before the native loader sees a byte: a truncated text mo
 changed digit would score wrongly without a word.
 """
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import lightgbm as lgb
 import msgspec
 import numpy as np
 
+from features.digest import sha256_of
 from features.errors import BadModel
 from training.card import Card
 from training.model import Model
@@ -64,7 +64,7 @@ def write(model: Model, card: Card, golden: np.ndarray, folder: Path) -> Path:
         "probabilities": expected.tolist(),
     }
     (folder / "golden.json").write_text(json.dumps(cases))
-    hashes = {name: _sha256(folder / name) for name in FILES}
+    hashes = {name: sha256_of(folder / name) for name in FILES}
     (folder / MANIFEST).write_text(json.dumps(hashes, indent=1))
     return folder
 
@@ -81,7 +81,7 @@ def read(folder: Path) -> Loaded:
     for name in FILES:
         if not (folder / name).is_file():
             raise BadModel(f"{folder / name} is missing; fetch the model again")
-        if manifest.get(name) != _sha256(folder / name):
+        if manifest.get(name) != sha256_of(folder / name):
             raise BadModel(
                 f"{folder / name} is not what was registered (SHA-256 differs); fetch the model again"
             )
@@ -93,10 +93,6 @@ def read(folder: Path) -> Loaded:
     model = Model(booster, tuple(card.features), card.slope, card.intercept)
     cases = json.loads((folder / "golden.json").read_text())
     golden = np.array([[np.nan if v is None else v for v in row] for row in cases["rows"]], dtype=np.float64)
-    loaded = Loaded(model, card, _sha256(folder / MANIFEST), golden, np.array(cases["probabilities"]))
+    loaded = Loaded(model, card, sha256_of(folder / MANIFEST), golden, np.array(cases["probabilities"]))
     loaded.self_test()
     return loaded
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.file_digest(file.open("rb"), "sha256").hexdigest()

@@ -31,6 +31,7 @@ PARAMETERS: dict[str, object] = {
     "verbosity": -1,
 }
 ROUNDS = 200
+SMALL_CELLS = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,17 @@ def fit(
     Raises `NotTrainable` when there is nothing to tell customers apart by, or when the calibration part
     contradicts the fit.
     """
+    # Threads that wait for each other cost more than they bring on a small table, most of all on a busy machine.
+    threads = 1 if len(fitted_on) * len(names) < SMALL_CELLS else 0
     table = lgb.Dataset(
         numbers(fitted_on, names),
         fitted_on["outcome"].to_numpy(),
         feature_name=list(names),
         params={"verbosity": -1},
     )
-    booster = lgb.train({**PARAMETERS, **(parameters or {})}, table, num_boost_round=rounds)
+    booster = lgb.train(
+        {**PARAMETERS, "num_threads": threads, **(parameters or {})}, table, num_boost_round=rounds
+    )
     if booster.num_trees() == 0 or not np.any(booster.feature_importance()):
         raise NotTrainable("no feature tells customers apart: all are constant, empty or too sparse")
     margins = np.asarray(booster.predict(numbers(calibrated_on, names), raw_score=True))
