@@ -62,7 +62,8 @@ def _read(path: Path, source: Source) -> Delivery:
         malformed.append(row.number or 0)
         return "skip"
 
-    header = path.open("rb").readline().decode("utf-8", "replace").strip().split(",")
+    with path.open("rb") as file:
+        header = file.readline().decode("utf-8", "replace").strip().split(",")
     try:
         rows = pacsv.read_csv(
             path,
