@@ -199,7 +199,7 @@ def _refusal(engine: duckdb.DuckDBPyConnection, name: str, row: dict[str, int], 
     file, number, field, rule = engine.execute(sql, [name]).fetchall()[0]
     return (
         f"{name}: {row['rejected']:,} of {row['read']:,} rows rejected, nothing was loaded. "
-        f"First: {file}, row {number}: {field} {rule}. All of them: {rejects_file}. "
+        f"First: {file}, row {number}: {f'{field} {rule}'.strip()}. All of them: {rejects_file}. "
         "Mend the delivery, or allow a share with --max-reject-share"
     )
 

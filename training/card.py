@@ -89,11 +89,11 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join(lines)
 
 
-def grade_cuts(probabilities: "list[float]", dated: datetime) -> GradeCuts:
+def grade_cuts(probabilities: list[float], dated: datetime) -> GradeCuts:
     """Cut points of three equal parts of the scored population."""
     ranked = sorted(probabilities, reverse=True)
-    third = len(ranked) / 3
-    return GradeCuts(ranked[int(third)], ranked[int(2 * third)], dated, len(ranked))
+    last_of_a, last_of_b = (max(round(len(ranked) * thirds / 3) - 1, 0) for thirds in (1, 2))
+    return GradeCuts(ranked[last_of_a], ranked[last_of_b], dated, len(ranked))
 
 
 def figures_of(report: Report) -> dict[str, dict[str, tuple[float, float, float]]]:

@@ -8,7 +8,7 @@ late arrivals: the log has no clock of knowing, so `known_at` is the day of the 
 """
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -63,8 +63,9 @@ def _deliveries(log: Path) -> Iterator[Delivery]:
         order = _order(number, fields)
         for name, column in orders.items():
             column.append(order.get(name, ""))
-        first = customers.get(order["customer_id"])
-        customers[order["customer_id"]] = min(first, order["happened_at"]) if first else order["happened_at"]
+        if _is_date(order["happened_at"]):
+            first = customers.get(order["customer_id"], order["happened_at"])
+            customers[order["customer_id"]] = min(first, order["happened_at"])
     yield _customers(customers, log)
     rows = pa.table(
         {name: pa.array([value or None for value in column], pa.string()) for name, column in orders.items()}
@@ -85,6 +86,14 @@ def _order(number: int, fields: list[str]) -> dict[str, str]:
         "quantity": quantity,
         "amount_cents": _cents(amount),
     }
+
+
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _cents(amount: str) -> str:

@@ -72,7 +72,7 @@ def test_a_good_delivery_is_loaded_typed() -> None:
         ("3,a,2024-05-01,2024-08-01,order,5", "row 4: known_at is in the future of the delivery"),
         ("1,a,2024-05-09,2024-05-01 00:00,order,5", "happened_at is later than known_at"),
         ("1,b,2024-05-01,2024-05-01,order,5", "row 2: order_id the same key twice with other values"),
-        ("3,a,2024-05-01", "row 4:  has another number of fields"),
+        ("3,a,2024-05-01", "row 4: has another number of fields"),
     ],
 )
 def test_a_bad_row_refuses_the_load_and_is_named(line: str, said: str) -> None:

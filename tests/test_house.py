@@ -1,0 +1,136 @@
+"""The house keeps its walls: who may import whom, what no file may hold."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("features", "training", "serving", "worlds")
+FILES = [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
+MAY_IMPORT = {
+    "features": {"features"},
+    "training": {"features", "training"},
+    "serving": {"features", "serving", "training.registry"},
+    "worlds": {"features", "training", "serving", "worlds"},
+}
+# A view sees rows, sources and the feature type; nothing that reads a warehouse or compares times.
+WITHIN_FEATURES = {
+    "features.errors": set(),
+    "features.sources": set(),
+    "features.timeline": {"features.errors"},
+    "features.rows": {"features.sources", "features.timeline"},
+    "features.planner": {"features.rows"},
+    "features.feature": {"features.planner", "features.rows"},
+    "features.views.orders": {"features.feature", "features.rows"},
+}
+
+
+def imports(file: Path) -> set[str]:
+    """Modules of ours that a file imports; `from features import nightly` counts as `features.nightly`."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inside = {f"{node.module}.{alias.name}" for alias in node.names}
+            modules = {name for name in inside if (ROOT / (name.replace(".", "/") + ".py")).is_file()}
+            found |= modules or {node.module}
+    return {name for name in found if name.split(".")[0] in PACKAGES}
+
+
+def module(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts)
+
+
+@pytest.mark.parametrize("file", FILES, ids=module)
+def test_imports_flow_one_way(file: Path) -> None:
+    allowed = MAY_IMPORT[module(file).split(".")[0]]
+    for name in imports(file):
+        assert any(name == inner or name.startswith(inner + ".") for inner in allowed), (
+            f"{module(file)} imports {name}"
+        )
+
+
+@pytest.mark.parametrize("name", WITHIN_FEATURES)
+def test_inside_features_each_room_sees_only_what_it_stands_on(name: str) -> None:
+    assert imports(ROOT / (name.replace(".", "/") + ".py")) <= WITHIN_FEATURES[name]
+
+
+def test_only_the_timeline_compares_timestamps() -> None:
+    clocks = re.compile(
+        r"(happened_at|known_at|superseded_at|as_of)\w*\)?\s*[<>]|[<>]=?\s*\w*\.?(happened_at|known_at|as_of)\b"
+    )
+    allowed = {
+        "features/timeline.py",
+        "features/contract.py",
+    }  # the contract compares the two clocks of one row
+    for file in sorted((ROOT / "features").rglob("*.py")) + sorted((ROOT / "training").rglob("*.py")):
+        if str(file.relative_to(ROOT)) not in allowed:
+            assert not clocks.search(file.read_text()), file
+
+
+def test_only_the_registry_knows_the_model_registry() -> None:
+    for file in FILES:
+        if module(file) != "training.registry":
+            assert "MlflowClient" not in file.read_text(), file
+
+
+@pytest.mark.parametrize("file", FILES, ids=module)
+def test_no_pickle_no_eval_no_shell(file: Path) -> None:
+    tree = ast.parse(file.read_text())
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} | _plain_imports(tree)
+    assert not names & {"pickle", "cloudpickle", "joblib", "dill", "eval", "exec", "skops"}
+    assert "shell=True" not in file.read_text()
+
+
+def _plain_imports(tree: ast.AST) -> set[str]:
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").split(".")[0])
+    return found
+
+
+def test_every_file_says_what_it_is_for() -> None:
+    for file in FILES:
+        if file.name != "__init__.py" or file.read_text().strip():
+            assert ast.get_docstring(ast.parse(file.read_text())), file
+
+
+@pytest.mark.parametrize("file", FILES, ids=module)
+def test_what_is_exported_exists(file: Path) -> None:
+    """`__all__` is a table of contents: sorted by the linter, and without ghosts."""
+    tree = ast.parse(file.read_text())
+    listed = [
+        ast.literal_eval(n.value)
+        for n in tree.body
+        if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "__all__"
+    ]
+    defined = {n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+    for node in tree.body:
+        targets = (
+            node.targets
+            if isinstance(node, ast.Assign)
+            else [node.target]
+            if isinstance(node, ast.AnnAssign)
+            else []
+        )
+        defined |= {target.id for target in targets if isinstance(target, ast.Name)}
+        if isinstance(node, ast.ImportFrom):
+            defined |= {alias.asname or alias.name for alias in node.names}
+    for names in listed:
+        assert set(names) <= defined, set(names) - defined
+
+
+def test_no_vague_names() -> None:
+    vague = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "base"}
+    assert not [file for file in FILES if file.stem in vague]
+
+
+def test_constraints_name_versions_and_no_addresses() -> None:
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        assert re.match(r"^[a-z0-9._-]+==[^/\s]+( ; .*)?$", line), line

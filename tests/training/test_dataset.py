@@ -1,0 +1,111 @@
+"""Rows to learn from: closed windows, parts kept apart in time and by customer, too little is refused."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from features.errors import NotTrainable, OpenWindow, UnknownName
+from features.sources import CANONICAL
+from features.warehouse import Warehouse, in_memory
+from tests.shop import END, customers_and_orders
+from training.dataset import dataset, plan, split
+from training.tasks import TASKS, task_named
+
+LEDGER = dict.fromkeys(CANONICAL, END)
+SHOP = in_memory(customers_and_orders(1200), LEDGER)
+INTENT, CHURN = task_named("purchase_intent", SHOP), task_named("churn", SHOP)
+
+
+def test_no_training_window_reaches_into_a_later_part() -> None:
+    planned = plan(INTENT, SHOP)
+    assert planned.test == (END - INTENT.window,)
+    assert max(planned.calibrate) + INTENT.window <= min(planned.test)
+    assert max(planned.fit) + INTENT.window <= min(planned.calibrate)
+
+
+def test_fit_and_calibration_share_no_customer() -> None:
+    planned = plan(INTENT, SHOP)
+    parts = split(dataset(INTENT, SHOP, planned.dates), planned)
+    fitted, calibrated = set(parts.fit["customer_id"]), set(parts.calibrate["customer_id"])
+    assert fitted
+    assert calibrated
+    assert not fitted & calibrated
+    assert set(parts.test["as_of"]) == set(planned.test)
+
+
+@pytest.mark.parametrize("held_out", [None, frozenset(f"C{n:05d}" for n in range(0, 2500, 3))])
+def test_a_history_too_short_to_cut_in_time_is_cut_by_customer(held_out: frozenset[str] | None) -> None:
+    at, shop = datetime(2022, 9, 1), in_memory(customers_and_orders(2500), LEDGER)
+    planned = plan(CHURN, shop, test_at=at, held_out=held_out)
+    assert planned.by_customer
+    assert "by customer" in planned.cut
+    parts = split(dataset(CHURN, shop, planned.dates), planned)
+    groups = [set(part["customer_id"]) for part in (parts.fit, parts.calibrate, parts.test)]
+    assert not groups[0] & groups[1]
+    assert not groups[2] & (groups[0] | groups[1])
+    if held_out is not None:
+        assert groups[2] <= held_out
+
+
+def test_outcomes_are_those_a_loop_finds() -> None:
+    moment = datetime(2023, 6, 1)
+    frame = dataset(INTENT, SHOP, [moment]).frame.set_index("customer_id")
+    orders = SHOP.engine.to_pyarrow(SHOP.tables["orders"]).to_pylist()
+    before = {row["customer_id"] for row in orders if row["happened_at"] < moment}
+    bought = {
+        row["customer_id"] for row in orders if moment <= row["happened_at"] < moment + timedelta(days=91)
+    }
+    assert set(frame.index) == before
+    assert set(frame.index[frame["outcome"] == 1]) == before & bought
+
+
+def test_the_same_data_has_the_same_digest_and_other_data_another() -> None:
+    moment = [datetime(2023, 6, 1)]
+    assert dataset(INTENT, SHOP, moment).digest == dataset(INTENT, SHOP, moment).digest
+    assert dataset(INTENT, SHOP, moment).digest != dataset(INTENT, SHOP, [datetime(2023, 6, 2)]).digest
+
+
+def test_who_was_not_asked_is_counted_with_the_reason() -> None:
+    tables = customers_and_orders(10)
+    nobody_ordered = in_memory(
+        {"customers": tables["customers"], "orders": tables["orders"].slice(0, 1)}, LEDGER
+    )
+    excluded = dataset(INTENT, nobody_ordered, [datetime(2023, 6, 1)]).excluded
+    assert excluded[["excluded", "customers"]].to_dict("records") == [
+        {"excluded": "has not ordered yet", "customers": 9}
+    ]
+
+
+def test_too_few_outcomes_are_refused_with_the_numbers() -> None:
+    few = in_memory(customers_and_orders(60), LEDGER)
+    planned = plan(INTENT, few)
+    with pytest.raises(NotTrainable, match="at least 50 with it and without it are needed"):
+        split(dataset(INTENT, few, planned.dates), planned)
+
+
+def test_one_class_only_is_refused() -> None:
+    always = replace(INTENT, outcome=lambda future: future.orders.count() >= 0)
+    planned = plan(always, SHOP)
+    with pytest.raises(NotTrainable, match="of which"):
+        split(dataset(always, SHOP, planned.dates), planned)
+
+
+def test_a_warehouse_without_orders_cannot_be_planned() -> None:
+    empty = in_memory({name: CANONICAL[name].empty() for name in ("customers", "orders")}, LEDGER)
+    with pytest.raises(NotTrainable, match="orders holds no rows"):
+        plan(INTENT, empty)
+    with pytest.raises(OpenWindow, match="has no moment with 90 days of history"):
+        plan(CHURN, in_memory(customers_and_orders(50), dict.fromkeys(CANONICAL, datetime(2022, 6, 1))))
+
+
+def test_an_unknown_task_is_answered_with_those_there_are() -> None:
+    with pytest.raises(UnknownName, match="no task named 'chrun'; there are: churn, purchase_intent"):
+        task_named("chrun", SHOP)
+
+
+def test_a_task_is_offered_only_where_its_sources_are() -> None:
+    only_people = Warehouse(SHOP.engine, {"customers": SHOP.tables["customers"]}, LEDGER)
+    with pytest.raises(UnknownName, match="there are: none"):
+        task_named("churn", only_people)
+    assert all(SHOP.has(task.needs) for task in TASKS)
