@@ -104,7 +104,7 @@ def _without_excess(values: np.ndarray) -> np.ndarray:
     """Resampled values moved so that their mean is the estimate, never below nought."""
     if len(values) < 2:
         return values
-    return np.r_[values[0], np.maximum(values[1:] - (values[1:].mean() - values[0]), 0)]
+    return np.asarray(np.r_[values[0], np.maximum(values[1:] - (values[1:].mean() - values[0]), 0)])
 
 
 def _estimate(values: np.ndarray) -> Estimate:
