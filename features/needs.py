@@ -31,7 +31,7 @@ Where = tuple[tuple[str, tuple[str, ...]], ...]
 class Selection:
     """Rows of one source: those whose `owner` column names the customer, and that pass every test.
 
-    `where` columns hold one of the values; `newest_per` keeps the newest row of each value of a column (a car);
+    `where` columns hold one of the values; `told` holds a value at all; `newest_per` keeps the newest row of each value of a column (a car);
     `since` keeps rows after the newest row of its kind; `ahead` keeps rows whose timestamp column lies at the
     moment or later, at most so many days (None: any).
     """
@@ -39,6 +39,7 @@ class Selection:
     source: str
     owner: str = "customer_id"
     where: Where = ()
+    told: str = ""
     newest_per: str = ""
     since: Where = ()
     ahead: tuple[str, int | None] | None = None
@@ -46,6 +47,7 @@ class Selection:
     @property
     def name(self) -> str:
         parts = [self.source, f"of {self.owner}" if self.owner != "customer_id" else "", _words(self.where)]
+        parts += [f"{self.told} told"] if self.told else []
         parts += [f"newest per {self.newest_per}"] if self.newest_per else []
         parts += [f"since {_words(self.since)}"] if self.since else []
         parts += [f"{self.ahead[0]} ahead {self.ahead[1]}"] if self.ahead else []
@@ -66,6 +68,8 @@ class Selection:
         tests: list[Any] = [rows[column].isin(values) for column, values in self.where]
         if days is not None:
             tests.append(within(rows, days))
+        if self.told:
+            tests.append(rows[self.told].notnull())
         if self.newest_per:
             tests.append(rows[Mark("place", self.source, per=self.newest_per).name] == 0)
         if self.since:
@@ -140,7 +144,7 @@ class Need:
         """The source's columns it reads to measure or to select."""
         tested = {column for column, _ in (*self.selection.where, *self.selection.since)}
         ahead = {self.selection.ahead[0]} if self.selection.ahead else set()
-        read = {self.column, self.per, self.selection.newest_per, self.selection.owner}
+        read = {self.column, self.per, self.selection.told, self.selection.newest_per, self.selection.owner}
         return frozenset((tested | ahead | read) & set(CANONICAL[self.source].column_names))
 
     @property

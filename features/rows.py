@@ -44,6 +44,10 @@ class Rows:
         """The source's rows in which the customer stands in another column: `referrals.whose("invitee_id")`."""
         return self._select(owner=self._checked(owner))
 
+    def telling(self, column: str) -> "Rows":
+        """Only rows that hold a value in a column, where it may be missing."""
+        return self._select(told=self._checked(column))
+
     def newest_per(self, column: str) -> "Rows":
         """Only the newest row of each value of a column; the newest of all the source's rows, whatever `where` says."""
         return self._select(newest_per=self._checked(column))

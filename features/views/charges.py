@@ -19,6 +19,11 @@ def at_place(place: str, past: Any, days: int | None) -> Any:
     return past.charges.where(place=place).count(days)
 
 
+def mean_energy(past: Any, days: int | None) -> Any:
+    metered = past.charges.telling("energy_wh")
+    return metered.sum("energy_wh", days) / metered.count(days).nullif(0)
+
+
 FEATURES = (
     Feature(
         "days_since_charge",
@@ -85,7 +90,7 @@ FEATURES = (
     ),
     *windowed(
         "mean_charge_energy_{window}_wh",
-        lambda past, days: past.charges.sum("energy_wh", days) / past.charges.count(days).nullif(0),
+        mean_energy,
         (90,),
         unit="Wh",
         nothing=None,

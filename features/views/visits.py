@@ -22,8 +22,9 @@ def maintenance(past: Any) -> Rows:
     return past.visits.where(kind="maintenance")  # type: ignore[no-any-return]
 
 
-def per_car(past: Any) -> Rows:
-    return past.visits.compared_within("vehicle_id")  # type: ignore[no-any-return]
+def readings(past: Any) -> Rows:
+    """Visits at which the odometer was read, each to be compared with the one before of the same car."""
+    return past.visits.telling("odometer_km").compared_within("vehicle_id")  # type: ignore[no-any-return]
 
 
 def of_kind(kind: str, past: Any, days: int | None) -> Any:
@@ -42,7 +43,7 @@ def overdue_days(past: Any) -> Any:
 
 def km_per_year(past: Any, days: int | None) -> Any:
     """From the odometer's rises between visits of the same car and the days these took."""
-    return per_car(past).rise("odometer_km", days) * 365 / per_car(past).gap_days(days).nullif(0)
+    return readings(past).rise("odometer_km", days) * 365 / readings(past).gap_days(days).nullif(0)
 
 
 FEATURES = (
