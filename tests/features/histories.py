@@ -18,7 +18,18 @@ from features.feature_set import at
 from features.sources import CANONICAL, Column, Source
 from features.warehouse import Warehouse, in_memory
 
-__all__ = ["DATES", "Row", "World", "arrow", "computed", "moments", "random_world", "same_bits", "warehouse"]
+__all__ = [
+    "DATES",
+    "Row",
+    "World",
+    "arrow",
+    "computed",
+    "moments",
+    "moments_table",
+    "random_world",
+    "same_bits",
+    "warehouse",
+]
 
 Row = dict[str, Any]
 World = dict[str, list[Row]]
@@ -135,12 +146,14 @@ def warehouse(world: World) -> Warehouse:
     return in_memory({source: arrow(source, rows) for source, rows in world.items()})
 
 
+def moments_table(pairs: Iterable[tuple[str, datetime]]) -> pa.Table:
+    columns = [("customer_id", pa.string()), ("as_of", pa.timestamp("us"))]
+    return pa.table(list(zip(*pairs, strict=True)), schema=pa.schema(columns))
+
+
 def moments(pairs: Iterable[tuple[str, datetime]]) -> ir.Table:
-    held = pa.table(
-        list(zip(*pairs, strict=True)),
-        schema=pa.schema([("customer_id", pa.string()), ("as_of", pa.timestamp("us"))]),
-    )
-    return ibis.memtable(held, schema={"customer_id": "string", "as_of": "timestamp(6)"})
+    schema = {"customer_id": "string", "as_of": "timestamp(6)"}
+    return ibis.memtable(moments_table(pairs), schema=schema)
 
 
 def computed(
