@@ -63,6 +63,13 @@ class Feature:
         )
 
     @property
+    def window_text(self) -> str:
+        """How far back it looks, in words."""
+        if not self.sources:
+            return "the day"
+        return "whole life" if self.window_days is None else f"{self.window_days} d"
+
+    @property
     def nothing_text(self) -> str:
         """What a customer without rows has, in words; a feature of the date alone always has a value."""
         if not self.sources:

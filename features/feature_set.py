@@ -81,9 +81,6 @@ def catalogue(language: Literal["en", "zh"] = "en") -> Table:
         "feature", "meaning", "unit", "window", "nothing", "concept", "sources", "fingerprint", box=None
     )
     for f in FEATURES.values():
-        window = "whole life" if f.window_days is None else f"{f.window_days} d"
-        sources = ", ".join(sorted(f.sources))
-        table.add_row(
-            f.name, getattr(f, language), f.unit, window, f.nothing_text, f.concept, sources, f.fingerprint
-        )
+        words = (getattr(f, language), f.unit, f.window_text, f.nothing_text, f.concept)
+        table.add_row(f.name, *words, ", ".join(sorted(f.sources)), f.fingerprint)
     return table

@@ -3,12 +3,16 @@
 import re
 from collections import Counter
 from itertools import chain
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from features.__main__ import app
 from features.concepts import CONCEPTS
 from features.feature import Feature
 from features.feature_set import FEATURES, VIEWS, available, named
+from features.page import page
 from features.sources import CANONICAL
 from features.warehouse import in_memory
 
@@ -91,3 +95,25 @@ def test_a_source_that_is_absent_takes_its_features_along() -> None:
     assert "visits_365d" in names
     assert "service_overdue_days" not in names  # it reads vehicles as well
     assert "charges_90d" not in names
+
+
+def test_the_documentation_page_is_up_to_date() -> None:
+    committed = Path(__file__).parents[2] / "docs" / "features.md"
+    assert committed.read_text(encoding="utf-8") == page(FEATURES), (
+        "run python -m features --page docs/features.md"
+    )
+
+
+def test_the_page_holds_every_feature_once() -> None:
+    lines = page(FEATURES).splitlines()
+    assert [f.name for f in ALL if sum(line.startswith(f"| `{f.name}` |") for line in lines) != 1] == []
+    assert all(line.count("|") == 9 for line in lines if line.startswith("| `"))
+
+
+def test_the_command_writes_the_page_and_prints_the_table(tmp_path: Path) -> None:
+    written = CliRunner().invoke(app, ["--page", str(tmp_path / "features.md")])
+    assert written.exit_code == 0
+    assert (tmp_path / "features.md").read_text(encoding="utf-8") == page(FEATURES)
+    printed = CliRunner().invoke(app, ["--lang", "zh"])
+    assert "days_since_test_drive" in printed.output
+    assert "距上次试驾的天数" in printed.output
