@@ -1,6 +1,7 @@
 """All features there are, and the table of their values for any moments."""
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Literal
 
 import ibis.expr.types as ir
@@ -10,17 +11,49 @@ from features import timeline
 from features.errors import UnknownName
 from features.feature import Feature
 from features.planner import compute
-from features.views import orders
+from features.views import (
+    charges,
+    configurator,
+    contacts,
+    content,
+    context,
+    lifecycle,
+    orders,
+    points,
+    referrals,
+    season,
+    test_drives,
+    touchpoints,
+    vehicles,
+    visits,
+)
 from features.warehouse import Warehouse
 
 __all__ = ["FEATURES", "at", "available", "catalogue", "named"]
 
-FEATURES: dict[str, Feature] = {feature.name: feature for feature in (*orders.FEATURES,)}
+VIEWS = (
+    orders, touchpoints, content, test_drives, configurator, vehicles, visits, contacts, points, referrals,
+    charges, lifecycle, context, season,
+)  # fmt: skip
+
+FEATURES: dict[str, Feature] = {
+    feature.name: feature for feature in chain.from_iterable(view.FEATURES for view in VIEWS)
+}
 
 
-def available(warehouse: Warehouse) -> list[Feature]:
-    """The features whose sources this warehouse holds."""
-    return [feature for feature in FEATURES.values() if warehouse.has(feature.sources)]
+def available(warehouse: Warehouse, *, categories: bool = False, sensitive: bool = False) -> list[Feature]:
+    """The features whose sources this warehouse holds: numbers that read nothing sensitive.
+
+    `categories` adds those that are strings, `sensitive` those that read a sensitive column, which only a task
+    that declares why may use.
+    """
+    return [
+        feature
+        for feature in FEATURES.values()
+        if warehouse.has(feature.sources)
+        and (categories or feature.kind == "number")
+        and (sensitive or not feature.sensitive)
+    ]
 
 
 def named(names: Iterable[str]) -> list[Feature]:
@@ -48,10 +81,6 @@ def catalogue(language: Literal["en", "zh"] = "en") -> Table:
         "feature", "meaning", "unit", "window", "nothing", "concept", "sources", "fingerprint", box=None
     )
     for f in FEATURES.values():
-        window = "whole life" if f.window_days is None else f"{f.window_days} d"
-        nothing = "null" if f.nothing is None else f"{f.nothing:g}"
-        sources = ", ".join(sorted(f.sources))
-        table.add_row(
-            f.name, getattr(f, language), f.unit, window, nothing, f.concept, sources, f.fingerprint
-        )
+        words = (getattr(f, language), f.unit, f.window_text, f.nothing_text, f.concept)
+        table.add_row(f.name, *words, ", ".join(sorted(f.sources)), f.fingerprint)
     return table

@@ -10,7 +10,8 @@ from functools import reduce
 
 import ibis.expr.types as ir
 
-from features.rows import ZERO_WHEN_NOTHING, Definition, Need, needs_of
+from features.needs import ZERO_WHEN_NOTHING, Mark, Need
+from features.rows import Definition, needs_of
 
 __all__ = ["compute", "sources_of"]
 
@@ -32,10 +33,13 @@ def compute(
     """
     traced = {name: needs_of(definition) for name, definition in definitions.items()}
     needs: set[Need] = set().union(*(wanted for _, wanted in traced.values()))
-    by_source: dict[str, list[Need]] = {}
+    by_source: dict[tuple[str, str], list[Need]] = {}
     for need in sorted(needs, key=lambda need: need.name):
-        by_source.setdefault(need.source, []).append(need)
-    passes = [_one_pass(moments, tables[source], wanted, rows_of) for source, wanted in by_source.items()]
+        by_source.setdefault((need.source, need.selection.owner), []).append(need)
+    passes = [
+        _one_pass(moments, _owned(tables[source], owner), wanted, rows_of)
+        for (source, owner), wanted in by_source.items()
+    ]
     joined = reduce(_join, passes, moments.select(*KEYS))
     filled = joined.mutate(
         **{n.name: joined[n.name].fill_null(0) for n in needs if n.how in ZERO_WHEN_NOTHING}
@@ -48,11 +52,19 @@ def sources_of(definition: Definition) -> frozenset[str]:
     return frozenset(need.source for need in needs_of(definition)[1])
 
 
+def _owned(events: ir.Table, owner: str) -> ir.Table:
+    """The events under the customer who stands in another of their columns."""
+    if owner == "customer_id":
+        return events
+    return events.filter(events[owner].notnull()).mutate(customer_id=events[owner])
+
+
 def _one_pass(moments: ir.Table, events: ir.Table, needs: list[Need], rows_of: RowsOf) -> ir.Table:
     rows = rows_of(moments.select(*KEYS), events)
-    marks = {need.marks: need for need in needs if need.marks}
-    if marks:
-        rows = rows.mutate(**{mark: need.mark(rows) for mark, need in marks.items()})
+    marks: dict[str, Mark] = {mark.name: mark for need in needs for mark in need.marks}
+    for layer in (0, 1):
+        if wanted := {name: mark.value(rows) for name, mark in marks.items() if mark.layer == layer}:
+            rows = rows.mutate(**wanted)
     return rows.group_by(*KEYS).aggregate(**{need.name: need.measure(rows) for need in needs})
 
 

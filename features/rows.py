@@ -14,120 +14,58 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ibis
-import ibis.expr.types as ir
 
+from features.needs import Need, Selection, Where
 from features.sources import CANONICAL
-from features.timeline import DAY_S, within
+from features.timeline import DAY_S, Today
 
-__all__ = ["Definition", "Need", "Past", "Rows", "needs_of"]
-
-ZERO_WHEN_NOTHING = frozenset({"count", "sum", "distinct", "gap_count", "gap_sum", "gap_square_sum"})
-
-
-@dataclass(frozen=True, order=True)
-class Need:
-    """One measure of one source's rows: how, of which column, among which rows, in which last days."""
-
-    source: str
-    how: str
-    column: str = ""
-    where: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    days: int | None = None
-
-    @property
-    def name(self) -> str:
-        """The column under which the planner delivers it; readable in a query plan."""
-        parts = [self.source, self.how, self.column]
-        parts += [f"{column}={'|'.join(values)}" for column, values in self.where]
-        parts += [f"{self.days}d"] if self.days is not None else []
-        return " ".join(part for part in parts if part)
-
-    def chosen(self, rows: ir.Table) -> ir.BooleanValue | None:
-        """Which of the rows count, or None for all of them."""
-        tests: list[Any] = [rows[column].isin(values) for column, values in self.where]
-        if self.days is not None:
-            tests.append(within(rows, self.days))
-        return ibis.and_(*tests) if tests else None
-
-    def measure(self, rows: ir.Table) -> ir.Value:
-        """The aggregate over one moment's rows."""
-        chosen = self.chosen(rows)
-        match self.how:
-            case "count":
-                return rows.count(where=chosen)
-            case "sum":
-                return rows[self.column].sum(where=chosen).cast("int64")
-            case "min" | "max":
-                return getattr(rows[self.column], self.how)(where=chosen)
-            case "distinct":
-                return rows[self.column].nunique(where=chosen)
-            case "latest":
-                return rows[self.column].max(where=_is_latest(rows, self))
-            case "gap_max":
-                return _gap_days(rows, self).max(where=chosen)
-            case "gap_count":
-                return _gap_days(rows, self).count(where=chosen)
-            case "gap_sum":
-                return _gap_days(rows, self).sum(where=chosen).cast("int64")
-            case "gap_square_sum":
-                gap = _gap_days(rows, self)
-                return (gap * gap).sum(where=chosen).cast("int64")
-        raise ValueError(f"no measure is called {self.how!r}")
-
-    @property
-    def marks(self) -> str | None:
-        """The row mark this measure reads, if it needs one: its rank from the latest, or the gap before it."""
-        if self.how == "latest":
-            return "rank " + self._rows_name
-        return "gap " + self._rows_name if self.how.startswith("gap_") else None
-
-    @property
-    def _rows_name(self) -> str:
-        return replace(self, how="", column="", days=None).name
-
-    def mark(self, rows: ir.Table) -> ir.Value:
-        """The window expression behind `marks`: order within a moment, ties broken by the row's key."""
-        key = CANONICAL[self.source].key
-        of_interest = replace(self, days=None).chosen(rows)
-        groups = [rows.customer_id, rows.as_of] + ([] if of_interest is None else [of_interest])
-        if self.how == "latest":
-            newest_first = [rows.age_s, ibis.desc(rows.known_at), ibis.desc(rows[key])]
-            return ibis.row_number().over(group_by=groups, order_by=newest_first)
-        before = rows.day.lag().over(group_by=groups, order_by=[ibis.desc(rows.age_s), rows[key]])
-        return rows.day - before
-
-
-def _is_latest(rows: ir.Table, need: Need) -> ir.BooleanValue:
-    first = rows[need.marks] == 0
-    chosen = need.chosen(rows)
-    return first if chosen is None else first & chosen
-
-
-def _gap_days(rows: ir.Table, need: Need) -> ir.IntegerValue:
-    """Days since the row before it; rows on the same day are no gap."""
-    return rows[need.marks].nullif(0)
+__all__ = ["Definition", "Past", "Rows", "needs_of"]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of one source that belong to a moment. Measures take `days`, the last days before it.
+    """Rows of one source that belong to a moment. Measures take `days`, the last days before it.
 
-    Nothing to measure gives 0 for counts and sums, null for the rest.
+    Nothing to measure gives 0 for counts and sums, null for the rest. A timestamp column (the end of a
+    warranty) is measured in seconds ahead of the moment.
     """
 
-    source: str
+    selection: Selection
     asked: set[Need] = field(repr=False, compare=False)
-    conditions: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    compared_per: str = ""
+
+    # which rows
 
     def where(self, **equal: str | tuple[str, ...]) -> "Rows":
         """Only rows whose columns hold the value, or one of the values: `where(kind="repair")`."""
-        for column in equal:
-            CANONICAL[self.source][column]  # a misspelt column fails here, by name
-        more = tuple(
-            (column, (value,) if isinstance(value, str) else tuple(sorted(value)))
-            for column, value in equal.items()
-        )
-        return replace(self, conditions=tuple(sorted((*self.conditions, *more))))
+        return self._select(where=tuple(sorted((*self.selection.where, *self._tests(equal)))))
+
+    def whose(self, owner: str) -> "Rows":
+        """The source's rows in which the customer stands in another column: `referrals.whose("invitee_id")`."""
+        return self._select(owner=self._checked(owner))
+
+    def telling(self, column: str) -> "Rows":
+        """Only rows that hold a value in a column, where it may be missing."""
+        return self._select(told=self._checked(column))
+
+    def newest_per(self, column: str) -> "Rows":
+        """Only the newest row of each value of a column; the newest of all the source's rows, whatever `where` says."""
+        return self._select(newest_per=self._checked(column))
+
+    def since_last(self, **equal: str | tuple[str, ...]) -> "Rows":
+        """Only rows after the newest row with these values: `where(kind="sent").since_last(kind="answered")`.
+        All of them when there is none."""
+        return self._select(since=self._tests(equal))
+
+    def ahead(self, column: str, days: int | None = None) -> "Rows":
+        """Only rows whose timestamp column lies in `[as_of, as_of + days)`."""
+        return self._select(ahead=(self._checked(column), days))
+
+    def compared_within(self, column: str) -> "Rows":
+        """Rises and gaps compare a row with the one before it of the same car, or whatever `column` tells."""
+        return replace(self, compared_per=self._checked(column))
+
+    # measures of them
 
     def count(self, days: int | None = None) -> Any:
         return self._ask("count", "", days)
@@ -155,35 +93,72 @@ class Rows:
 
     def days_since_last(self) -> Any:
         """Whole days since the most recent row."""
-        return self._ask("min", "age_s", None) // DAY_S
+        return self._ask("min", "age_s") // DAY_S
 
     def days_since_first(self) -> Any:
-        return self._ask("max", "age_s", None) // DAY_S
+        return self._ask("max", "age_s") // DAY_S
+
+    def days_to_first(self, column: str) -> Any:
+        """Whole days until the earliest of a column's timestamps; negative when it has passed."""
+        return self._ask("min", column) // DAY_S
 
     def longest_gap_days(self) -> Any:
         """The longest time between two days on which something happened."""
-        return self._ask("gap_max", "", None)
+        return self._ask("step_max", "day")
 
     def mean_gap_days(self) -> Any:
         """Mean days between days on which something happened."""
-        return self._ask("gap_sum", "", None) / self._ask("gap_count", "", None).nullif(0)
+        return self._ask("step_sum", "day") / self._ask("step_count", "day").nullif(0)
 
     def sd_gap_days(self) -> Any:
         """Standard deviation (population) of the days between; from exact integer sums."""
-        gaps = self._ask("gap_count", "", None).nullif(0)
-        total, squares = self._ask("gap_sum", "", None), self._ask("gap_square_sum", "", None)
+        gaps = self._ask("step_count", "day").nullif(0)
+        total, squares = self._ask("step_sum", "day"), self._ask("step_square_sum", "day")
         return (squares * gaps - total * total).cast("float64").sqrt() / gaps
 
-    def _ask(self, how: str, column: str, days: int | None) -> Any:
+    def rise(self, column: str, days: int | None = None) -> Any:
+        """The sum of differences from the row before, for rows of the last `days`; a fall counts negative."""
+        return self._ask("step_sum", column, days)
+
+    def gap_days(self, days: int | None = None) -> Any:
+        """The days that `rise` took."""
+        return self._ask("step_sum", "day", days)
+
+    def changes(self, column: str, days: int | None = None) -> Any:
+        """In how many rows the value is another than in the row before."""
+        return self._ask("change_count", column, days)
+
+    def days_since_change(self, column: str) -> Any:
+        """Whole days since the value last became another; since the first row if it never did."""
+        changed, first = self._ask("change_age", column), self._ask("max", "age_s")
+        return changed.fill_null(first) // DAY_S
+
+    def _select(self, **more: Any) -> "Rows":
+        return replace(self, selection=replace(self.selection, **more))
+
+    def _checked(self, column: str) -> str:
+        return CANONICAL[self.selection.source][column].name  # a misspelt column fails here, by name
+
+    def _tests(self, equal: dict[str, str | tuple[str, ...]]) -> Where:
+        tests = (
+            (self._checked(column), (value,) if isinstance(value, str) else tuple(sorted(value)))
+            for column, value in equal.items()
+        )
+        return tuple(sorted(tests))
+
+    def _ask(self, how: str, column: str, days: int | None = None) -> Any:
         if column and column not in ("age_s", "day"):
-            CANONICAL[self.source][column]
-        need = Need(self.source, how, column, self.conditions, days)
+            self._checked(column)
+        compares = how.startswith(("step_", "change_"))
+        need = Need(self.selection, how, column, days, self.compared_per if compares else "")
         self.asked.add(need)
         return ibis._[need.name]
 
 
 class Past:
-    """One moment as a definition sees it: an attribute per source, and nothing else."""
+    """One moment as a definition sees it: an attribute per source, and `today`, the moment's own date."""
+
+    today = Today()
 
     def __init__(self) -> None:
         self.asked: set[Need] = set()
@@ -191,7 +166,7 @@ class Past:
     def __getattr__(self, source: str) -> Rows:
         if source not in CANONICAL:
             raise AttributeError(f"there is no source {source!r}; there are {', '.join(CANONICAL)}")
-        return Rows(source, self.asked)
+        return Rows(Selection(source), self.asked)
 
 
 Definition = Callable[[Past], Any]

@@ -15,6 +15,7 @@ the nightly batch uses midnight, a live request uses now.
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -23,6 +24,7 @@ from features.errors import OpenWindow, UnknownMoment
 
 __all__ = [
     "DAY_S",
+    "Today",
     "future",
     "instants",
     "latest_closed",
@@ -31,7 +33,9 @@ __all__ = [
     "months",
     "past",
     "require_closed",
+    "seconds_until",
     "within",
+    "within_next",
 ]
 
 DAY_S = 86_400
@@ -67,6 +71,35 @@ def future(moments: ir.Table, events: ir.Table, *, horizon_days: int, gap_days: 
 def within(rows: ir.Table, days: int) -> ir.BooleanValue:
     """Whether a past row lies in `[as_of - days, as_of)`, a future row in the window's first `days`."""
     return rows.age_s <= days * DAY_S
+
+
+def seconds_until(rows: ir.Table, column: str) -> ir.IntegerValue:
+    """Whole seconds from the moment to a timestamp column; negative when it lies before."""
+    return _seconds(rows[column]) - _seconds(rows.as_of)
+
+
+def within_next(rows: ir.Table, column: str, days: int | None = None) -> ir.BooleanValue:
+    """Whether a timestamp column lies in `[as_of, as_of + days)`; at any time from `as_of` on when `days` is None."""
+    until_s = seconds_until(rows, column)
+    return until_s >= 0 if days is None else (until_s >= 0) & (until_s < days * DAY_S)
+
+
+class Today:
+    """The moment's own date, as deferred integers: all that a definition may know of the calendar."""
+
+    @property
+    def day(self) -> Any:
+        """Days since 1970-01-01."""
+        return ibis._.as_of.epoch_seconds().cast("int64") // DAY_S
+
+    @property
+    def month(self) -> Any:
+        """1 to 12."""
+        return ibis._.as_of.month().cast("int64")
+
+    @property
+    def year(self) -> Any:
+        return ibis._.as_of.year().cast("int64")
 
 
 def _seconds(instant: ir.Value) -> ir.IntegerValue:

@@ -20,11 +20,12 @@ WITHIN_FEATURES = {
     "features.errors": set(),
     "features.sources": set(),
     "features.timeline": {"features.errors"},
-    "features.rows": {"features.sources", "features.timeline"},
-    "features.planner": {"features.rows"},
-    "features.feature": {"features.planner", "features.rows"},
-    "features.views.orders": {"features.feature", "features.rows"},
+    "features.needs": {"features.sources", "features.timeline"},
+    "features.rows": {"features.needs", "features.sources", "features.timeline"},
+    "features.planner": {"features.needs", "features.rows"},
+    "features.feature": {"features.planner", "features.rows", "features.sources"},
 }
+VIEWS = sorted((ROOT / "features" / "views").glob("[a-z]*.py"))
 
 
 def imports(file: Path) -> set[str]:
@@ -56,6 +57,12 @@ def test_imports_flow_one_way(file: Path) -> None:
 @pytest.mark.parametrize("name", WITHIN_FEATURES)
 def test_inside_features_each_room_sees_only_what_it_stands_on(name: str) -> None:
     assert imports(ROOT / (name.replace(".", "/") + ".py")) <= WITHIN_FEATURES[name]
+
+
+@pytest.mark.parametrize("file", VIEWS, ids=module)
+def test_a_view_sees_features_rows_and_other_views(file: Path) -> None:
+    views = {module(view) for view in VIEWS}
+    assert imports(file) <= {"features.feature", "features.rows"} | views
 
 
 def test_only_the_timeline_compares_timestamps() -> None:

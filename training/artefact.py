@@ -48,7 +48,11 @@ class Loaded:
 
 
 def golden_rows(rows: np.ndarray) -> np.ndarray:
-    """Rows made of column quantiles, and one of nothing at all: realistic, and nobody's."""
+    """Rows made of column quantiles, and one of nothing at all: realistic, and nobody's.
+
+    A column in which nobody has a value, as where a delivery leaves it out, counts as zero.
+    """
+    rows = np.where(np.isnan(rows).all(axis=0), 0.0, rows)
     quantiles = [np.nanquantile(rows, q, axis=0, method="nearest") for q in (0.05, 0.25, 0.5, 0.75, 0.95)]
     return np.vstack([*quantiles, np.full(rows.shape[1], np.nan)])
 
