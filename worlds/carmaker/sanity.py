@@ -1,0 +1,3 @@
+from pathlib import Path
+from rich.console import Console
+def print_sanity(to: Path, console: Console) -> None: ...
