@@ -78,15 +78,15 @@ def _by_mode(v: View, active: float, fading: float, dormant: float) -> Array:
 
 def _sessions(v: View) -> Rates:
     t, s, g = v.traits, v.state, v.garage
-    lively = _by_mode(v, 1.0, 0.3, 0.008) * np.float32(np.exp(v.activity))
+    lively = _by_mode(v, 1.0, 0.3, 0.06) * np.float32(np.exp(v.activity))
     seldom = _by_mode(v, 1.0, 0.45, 0.06)
-    private = np.where(t.private, np.float32(1.0), np.float32(0.3))
+    private = np.where(t.private, np.float32(1.0), np.float32(0.25))
     wish, talk = s.interest, s.engagement
     in_season = np.where(np.abs((v.week - s.delivered[np.arange(len(g.oldest)), g.oldest]) % 52 - 49) <= 2, 1.0, 0.0)
     return {
-        "browse": lively * np.exp(-1.9 + 0.75 * wish - 0.2 * v.drift),
-        "content": lively * private * np.exp(-1.25 + 0.6 * talk + 0.15 * wish - 0.3 * v.drift),
-        "app": lively * private * np.exp(-1.7 + 1.1 * g.owner + 0.6 * talk + 0.2 * t.digital),
+        "browse": lively * np.exp(-2.2 + 0.75 * wish - 0.2 * v.drift),
+        "content": lively * private * np.exp(-1.75 + 0.7 * talk + 0.15 * wish - 0.3 * v.drift),
+        "app": lively * private * np.exp(-2.1 + 1.0 * g.owner + 0.7 * talk + 0.2 * t.digital),
         "wecom": lively * private * np.exp(-2.6 + 0.4 * talk + 0.3 * wish + 0.3 * s.grievance),
         "showroom": lively * np.exp(-4.2 + 0.85 * wish + v.showroom),
         "test_drive": lively * np.exp(-4.9 - 0.4 * g.owner + 1.05 * wish + v.showroom),
@@ -116,21 +116,21 @@ def _decisions(v: View) -> Rates:
     free = (v.week >= s.hold_until).astype(np.float32)
     buyer = free * _by_mode(v, 1.0, 0.6, 0.25) * np.exp(v.demand + v.drift * (0.1 + 0.3 * t.price_sensitivity))
     taste = 0.15 * t.affluence - 0.15 * t.price_sensitivity + 0.2 * t.affinity
-    ageing = -2.6 * np.exp(-g.age / 1.7)
-    ending = 0.9 * g.finance_near + 0.6 * g.warranty_near
-    trend = 0.10 * v.years
+    ageing = 2.0 * np.log(np.clip(g.age / t.cycle, 0.08, 1.5))
+    ending = 1.1 * g.finance_near + 0.7 * g.warranty_near
+    trend = 0.12 * v.years
     return {
-        "first": buyer * (1 - g.owner) * np.exp(-5.95 + 0.95 * s.interest + 1.0 * s.tested + taste - 0.10 * v.years),
+        "first": buyer * (1 - g.owner) * np.exp(-4.82 + 0.95 * s.interest + 1.0 * s.tested + taste - 0.19 * v.years),
         "additional": buyer
         * ((g.cars == 1) & (v.state.grievance < 2))
-        * np.exp(-7.35 + 0.8 * s.interest + 0.6 * s.tested + 1.2 * s.growing + 0.4 * t.affluence + taste + 0.15 * (t.household - 3) + trend),
+        * np.exp(-7.3 + 0.8 * s.interest + 0.6 * s.tested + 1.2 * s.growing + 0.4 * t.affluence + taste + 0.15 * (t.household - 3) + trend),
         "replacement": buyer
         * g.owner
-        * np.exp(-5.45 + 0.8 * s.interest + 0.7 * s.tested + ageing + ending + taste + 0.3 * s.satisfaction - 0.5 * s.grievance + trend),
+        * np.exp(-5.5 + 0.9 * s.interest + 0.7 * s.tested + ageing + ending + taste + 0.3 * s.satisfaction - 0.5 * s.grievance + trend),
         "defection": free
         * g.owner
         * _by_mode(v, 1.0, 1.7, 1.5)
-        * np.exp(-6.6 + 0.35 * s.interest + ageing + ending - 0.55 * s.satisfaction + 0.9 * s.grievance - 0.35 * t.affinity + 0.3 * v.drift),
+        * np.exp(-6.55 + 0.4 * s.interest + ageing + ending - 0.55 * s.satisfaction + 0.9 * s.grievance - 0.35 * t.affinity + 0.3 * v.drift),
     }
 
 
@@ -141,7 +141,7 @@ def _turns(v: View) -> Rates:
     young = np.where((age > 24) & (age < 43), np.float32(1), np.float32(0.25))
     return {
         "fade": (s.mode == ACTIVE)
-        * np.exp(-4.35 - 0.4 * s.engagement - 0.35 * s.satisfaction - 0.25 * s.interest * lead + 0.45 * lead + 0.45 * g.out_of_warranty + 0.4 * s.grievance),
+        * np.exp(-4.2 - 0.4 * s.engagement - 0.35 * s.satisfaction - 0.25 * s.interest * lead + 0.45 * lead + 0.45 * g.out_of_warranty + 0.4 * s.grievance),
         "sleep": (s.mode == FADING) * np.exp(-2.2 - 0.2 * s.engagement),
         "wake": (s.mode == FADING) * np.exp(-2.9 + 0.25 * s.satisfaction + 0.2 * s.interest),
         "come_back": (s.mode == DORMANT) * np.exp(-5.0 + 0.35 * s.interest + 0.25 * t.affinity - 0.3 * lead),

@@ -133,19 +133,20 @@ def move(v: hazards.View, counts: dict[str, Array], turns: dict[str, Array], wor
     s, t = v.state, v.traits
     ordered = _place_orders(v, turns, rng)
     parted = _let_go(v, turns["defection"], rng)
-    tests, complaints = np.minimum(counts["test_drive"], 2), counts["complaint"]
+    tests, complaints = np.minimum(counts["test_drive"], 2), np.minimum(counts["complaint"], 2)
     noise = rng.standard_normal((3, len(s.interest)), dtype=np.float32)
     here = v.present > 0
-    interest = s.interest + 0.035 * (hazards.interest_mean(v) - s.interest) + 0.2 * noise[0] + 0.25 * tests + 1.5 * turns["spark"]
+    interest = s.interest + 0.025 * (hazards.interest_mean(v) - s.interest) + 0.2 * noise[0] + 0.25 * tests + 1.5 * turns["spark"]
     if v.week == world.campaign_week and world.campaign:
         interest = interest + t.treated * (t.marketing_until > v.week) * t.campaign_effect
     interest = np.where(turns["lost"], -2.2, interest)
     s.interest = np.where(here, interest, t.entry_interest).astype(np.float32)
-    engagement = s.engagement + 0.04 * (hazards.engagement_mean(v) - s.engagement) + 0.13 * noise[1]
+    engagement = s.engagement + 0.04 * (hazards.engagement_mean(v) - s.engagement) + 0.16 * noise[1]
     s.engagement = np.where(here, engagement, s.engagement).astype(np.float32)
     satisfaction = s.satisfaction + 0.03 * (hazards.satisfaction_mean(v) - s.satisfaction) + 0.12 * noise[2] - 0.5 * complaints
-    s.satisfaction = (satisfaction - 0.1 * counts["repair"]).astype(np.float32)
-    s.grievance = (0.92 * s.grievance + complaints).astype(np.float32)
+    # Bounded: complaints feed on dissatisfaction and would otherwise feed themselves.
+    s.satisfaction = np.clip(satisfaction - 0.1 * counts["repair"], -3, 3).astype(np.float32)
+    s.grievance = np.minimum(0.92 * s.grievance + complaints, 3).astype(np.float32)
     s.tested = (0.85 * s.tested + tests).astype(np.float32)
     s.last_visit = np.where(counts["maintenance"] > 0, v.week, s.last_visit).astype(np.int16)
     s.growing = (s.growing | turns["grow"]) & ~turns["settle"]

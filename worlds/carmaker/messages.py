@@ -25,7 +25,7 @@ def contact_rows(world: World, block: int, diary: Diary, touchpoints: Frame, all
     for week, mood in diary.moods.items():
         open_to = (mood["present"] > 0) & (diary.traits.marketing_until > week)
         if week % 4 == 0:
-            audience = open_to & (rng.random(len(allowed)) < np.where(mood["mode"] == 2, 0.25, 0.4))
+            audience = open_to & (rng.random(len(allowed)) < np.where(mood["mode"] == 2, 0.2, 0.32))
             frames.append(_send(world, block, week, audience, mood, diary, "monthly", rng))
         if week == world.campaign_week and world.campaign:
             frames.append(_send(world, block, week, open_to & diary.traits.treated, mood, diary, "loyalty offer", rng, arm=0))

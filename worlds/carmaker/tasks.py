@@ -28,16 +28,16 @@ HORIZONS = {"purchase_intent": (30, 60, 90), "churn": (90, 180), "repurchase": (
 _KEYS = {"vehicles": "vehicle_event_id", "orders": "order_id", "touchpoints": "touchpoint_id", "visits": "visit_id"}
 
 
-def open_world(folder: Path) -> duckdb.DuckDBPyConnection:
+def open_world(folder: Path, parts: int | None = None) -> duckdb.DuckDBPyConnection:
     """A database with one view per table: identities merged, corrections applied, duplicates and impossible times gone.
 
-    Merging with hindsight is fine here, where only rates and truth are judged; a product must not.
+    `parts` limits it to the first blocks, to keep memory flat. Merging with hindsight is fine here, where only rates and truth are judged; a product must not.
     """
     base = duckdb.connect()
     base.execute("SET threads = 2; SET memory_limit = '6GB'; SET preserve_insertion_order = false")
     for table in ("customers", "contacts", "points", "referrals", "charges", "consents", *_KEYS):
-        files = str(folder / table / "*.parquet").replace("'", "''")
-        base.execute(f"CREATE VIEW raw_{table} AS SELECT * FROM read_parquet('{files}', union_by_name = true)")
+        files = [str(file) for file in sorted((folder / table).glob("*.parquet"))[:parts]]
+        base.read_parquet(files, union_by_name=True).create_view(f"raw_{table}")
     base.execute("CREATE TABLE merged AS SELECT customer_id AS old, merged_into FROM raw_customers WHERE merged_into IS NOT NULL")
     for table, key in _KEYS.items():
         base.execute(f"""

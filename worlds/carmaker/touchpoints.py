@@ -28,7 +28,7 @@ _MIX = {
     "complaint": {"complaint": 1.0},
     "company": {"wecom_message": 1.0},
 }
-_MORE = {"browse": 1.6, "content": 0.9, "app": 0.7, "wecom": 0.6}  # further touchpoints in the same session, on average
+_MORE = {"browse": 1.3, "content": 0.6, "app": 0.5, "wecom": 0.5}  # further touchpoints in the same session, on average
 _CHANNEL = {
     "page_view": "site", "content_read": "official_account", "model_page": "site", "configurator": "mini_program",
     "quote_request": "mini_program", "live_stream": "social", "app_open": "app", "mini_program": "mini_program",

@@ -44,6 +44,7 @@ class Traits:
     owner_at_start: Array  # bool
     entry_interest: Array  # interest at first contact
     km_per_year: Array
+    cycle: Array  # years after which a car feels old
     marketing_until: Array  # week in which marketing consent is withdrawn; NEVER if kept, NONE if refused
     profiling_until: Array  # the same for profiling
     treated: Array  # arm of the campaign with a hold-out (bool)
@@ -69,8 +70,8 @@ def draw_traits(world: World, block: int) -> Traits:
     city_tier = np.clip(np.rint(3.0 - 0.6 * affluence + 1.0 * normal()), 1, 5).astype(np.int8)
     region = rng.choice(len(REGIONS), n, p=[0.14, 0.08, 0.16, 0.18, 0.13, 0.16, 0.10, 0.05])
     dealer = (region * DEALERS_PER_REGION + rng.integers(0, DEALERS_PER_REGION, n)).astype(np.int16)
-    owner = rng.random(n) < 0.36
-    early = owner | (rng.random(n) < 0.36)
+    owner = rng.random(n) < 0.31
+    early = owner | (rng.random(n) < 0.42)
     # The flow of new leads halves over the history: the market turns to the people it already has.
     arrival = np.floor(world.weeks * (2 - np.sqrt(4 - 3 * rng.random(n)))).astype(np.int16)
     entry = np.where(early, -BURN_IN, arrival).astype(np.int16)
@@ -97,6 +98,7 @@ def draw_traits(world: World, block: int) -> Traits:
         owner_at_start=owner,
         entry_interest=(0.8 + 0.9 * normal() + 0.5 * (acquisition == 4) - 0.4 * (acquisition == 1)).astype(np.float32),
         km_per_year=(13_000 * np.exp(0.35 * normal())).astype(np.float32),
+        cycle=(5.2 * np.exp(0.35 * normal() - 0.1 * affluence)).astype(np.float32),
         marketing_until=_consent(rng, entry, reactance, 0.08, 0.05),
         profiling_until=_consent(rng, entry, reactance, 0.04, 0.02),
         treated=rng.random(n) < 0.5,
