@@ -19,6 +19,7 @@ _Kinds = Annotated[list[str] | None, typer.Option(help=f"a kind of mess; repeat 
 
 @app.command()
 def main(
+    *,
     to: Annotated[Path, typer.Option(help="folder to write; an earlier carmaker world there is replaced")],
     customers: Annotated[int, typer.Option(help="people in the world")] = 100_000,
     seed: Annotated[int, typer.Option(help="another seed, another world")] = 7,
@@ -50,7 +51,7 @@ def main(
         raise typer.Exit(2) from None
     Console().print(f"invented carmaker in {to}: {sum(summary['rows'].values()):,} rows of {customers:,} customers", highlight=False)
     if sanity:
-        print_sanity(to, Console())
+        print_sanity(to, Console(width=None if Console().is_terminal else 150))
 
 
 def _switches(mess: bool, only: list[str], without: list[str]) -> Mess:

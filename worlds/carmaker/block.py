@@ -1,6 +1,5 @@
 """One block from life to files: the unit of work that a process does, with memory that does not grow with the world."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 

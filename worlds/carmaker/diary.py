@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from worlds.carmaker import hazards
-from worlds.carmaker.life import Week, live
+from worlds.carmaker.life import Week, at_start, live
 from worlds.carmaker.state import State
-from worlds.carmaker.traits import Traits
-from worlds.carmaker.world import World
+from worlds.carmaker.traits import Traits, draw_traits
+from worlds.carmaker.world import BURN_IN, World
 
 __all__ = ["CAMPAIGN_EVERY", "SNAPSHOT_EVERY", "Diary", "keep_diary"]
 
@@ -49,11 +49,11 @@ def keep_diary(world: World, block: int) -> Diary:
     states: dict[int, State] = {}
     moods: dict[int, List] = {}
     everybody = np.arange(world.people(block))
-    for traits, state, week in live(world, block):
+    traits = draw_traits(world, block)
+    start = at_start(world, block, traits)
+    for state, week in live(world, block, traits, start.take(everybody), range(-BURN_IN, world.weeks)):
         now = -10_000 if week is None else week.week + 1
-        if week is None:
-            start = state.take(everybody)
-        else:
+        if week is not None:
             if week.week >= 0:
                 behaviour.append(_behaviour(week))
             if week.week >= 0 and (week.week % CAMPAIGN_EVERY == 0 or week.week == world.campaign_week):
@@ -66,10 +66,10 @@ def keep_diary(world: World, block: int) -> Diary:
         start=start,
         behaviour=_join(behaviour),
         orders=_gather(weeks, lambda w: w.ordered),
-        deliveries=_gather(weeks, lambda w: w.delivered),
-        left=_gather(weeks, lambda w: w.left),
+        deliveries=_gather(weeks, lambda w: w.arrived["delivered"]),
+        left=_gather(weeks, lambda w: w.arrived["left"]),
         parted=_gather(weeks, lambda w: w.parted),
-        withdrawn=_gather(weeks, lambda w: w.withdrawn),
+        withdrawn=_gather(weeks, lambda w: w.arrived["withdrawn"]),
         moods=moods,
         states=states,
     )
@@ -77,7 +77,7 @@ def keep_diary(world: World, block: int) -> Diary:
 
 def _behaviour(week: Week) -> List:
     """One entry per session, visit or charge of a week."""
-    parts = []
+    parts: list[List] = []
     for kind, name in enumerate(hazards.BEHAVIOUR):
         count = week.counts[name]
         some = np.nonzero(count)[0]
@@ -99,7 +99,7 @@ def _behaviour(week: Week) -> List:
 
 def _without_bulk(week: Week) -> Week:
     """Drop the arrays over everybody: only the lists are kept."""
-    week.counts, week.turns = {}, {}
+    week.counts = {}
     week.interest = week.engagement = week.mode = week.present = np.empty(0)
     return week
 

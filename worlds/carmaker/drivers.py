@@ -9,7 +9,7 @@ from typing import Any
 __all__ = ["DRIVERS"]
 
 
-def _driver(task: str, outcome: str, driver: str, change: str, ratio: float, seen_in: str) -> dict[str, Any]:
+def _driver(task: str, outcome: str, driver: str, change: str, *, ratio: float, seen_in: str) -> dict[str, Any]:
     return {
         "task": task,
         "outcome": outcome,

@@ -1,6 +1,6 @@
 """Lives, week by week: what is due happens, intensities are drawn, the state moves.
 
-`step` is used twice: by `live`, which writes down what happens, and by `truth`, which lets it go on from a
+`arrive`, `draw` and `move` are used twice: by `live`, which tells what happens, and by `truth`, which goes on from a
 stored state with some outcomes held back.
 """
 
@@ -13,12 +13,13 @@ import numpy.typing as npt
 
 from worlds.carmaker import hazards
 from worlds.carmaker.state import ACTIVE, DORMANT, FADING, NEVER, NONE, SLOTS, Garage, State
-from worlds.carmaker.traits import Traits, draw_traits
+from worlds.carmaker.traits import Traits
 from worlds.carmaker.world import BURN_IN, World
 
 __all__ = ["Week", "arrive", "at_start", "draw", "live", "move"]
 
 Array = npt.NDArray[Any]
+Entries = dict[str, Array]  # columns of a list of deeds; `who` is a position in the block
 HOLD = 19  # weeks after an order without another decision: longer than delivery and the old car's leaving
 HOLD_AFTER_DEFECTION = 11
 KIND_OF_ORDER = ("first", "additional", "replacement")
@@ -26,7 +27,7 @@ KIND_OF_ORDER = ("first", "additional", "replacement")
 
 @dataclass
 class Week:
-    """What happened to one block in one week. `who` arrays are positions in the block."""
+    """What happened to one block in one week."""
 
     week: int
     counts: dict[str, Array]  # behaviour: events per person
@@ -35,12 +36,9 @@ class Week:
     mode: Array
     garage: Garage
     present: Array
-    turns: dict[str, Array]  # decisions and hidden turns: bool per person
-    delivered: dict[str, Array]
-    left: dict[str, Array]  # disposals agreed with an order
-    withdrawn: dict[str, Array]
-    ordered: dict[str, Array]
-    parted: dict[str, Array]  # disposals without an order: defection
+    arrived: dict[str, Entries]  # what was agreed earlier: delivered, left (old cars), withdrawn (orders)
+    ordered: Entries
+    parted: Entries  # disposals without an order: defection
 
 
 def at_start(world: World, block: int, traits: Traits) -> State:
@@ -51,7 +49,7 @@ def at_start(world: World, block: int, traits: Traits) -> State:
         return (scale * rng.standard_normal(n)).astype(np.float32)
 
     def slots(first: Array, empty: int, dtype: type) -> Array:
-        table = np.full((n, SLOTS), empty, dtype=dtype)
+        table: Array = np.full((n, SLOTS), empty, dtype=dtype)
         table[:, 0] = np.where(traits.owner_at_start, first, empty)
         return table
 
@@ -87,7 +85,7 @@ def at_start(world: World, block: int, traits: Traits) -> State:
     )
 
 
-def arrive(traits: Traits, state: State, week: int, rng: np.random.Generator) -> dict[str, dict[str, Array]]:
+def arrive(state: State, week: int, rng: np.random.Generator) -> dict[str, Entries]:
     """Let what was agreed for `week` happen: deliveries, cancellations, old cars leaving. Changes `state`."""
     who, slot = np.nonzero(state.leaves == week)
     left = _car(state, who, slot)
@@ -128,7 +126,7 @@ def draw(rate: hazards.Rates, rng: np.random.Generator) -> tuple[dict[str, Array
     return counts, turns | {name: decided & (which == i) for i, name in enumerate(hazards.DECISIONS)}
 
 
-def move(v: hazards.View, counts: dict[str, Array], turns: dict[str, Array], world: World, rng: np.random.Generator) -> dict[str, dict[str, Array]]:
+def move(v: hazards.View, counts: dict[str, Array], turns: dict[str, Array], world: World, rng: np.random.Generator) -> tuple[Entries, Entries]:
     """Move the state of `v` to the start of the next week. Returns the orders placed and the cars parted with."""
     s, t = v.state, v.traits
     ordered = _place_orders(v, turns, rng)
@@ -153,29 +151,24 @@ def move(v: hazards.View, counts: dict[str, Array], turns: dict[str, Array], wor
     mode = np.where(turns["fade"], FADING, s.mode)
     mode = np.where(turns["sleep"], DORMANT, mode)
     s.mode = np.where(turns["wake"] | turns["come_back"], ACTIVE, mode).astype(np.int8)
-    return {"ordered": ordered, "parted": parted}
+    return ordered, parted
 
 
-def live(world: World, block: int, until: int | None = None) -> Iterator[tuple[Traits, State, Week | None]]:
-    """One block's life: yields, before each week, the traits, the state at its start and what happened the week before.
+def live(world: World, block: int, traits: Traits, state: State, weeks: range) -> Iterator[tuple[State, Week | None]]:
+    """Live a whole block from its state at the start of the first week: yields the state before each week, and what happened the week before.
 
-    Runs from the burn-in to week `until` (default: the end of the history).
+    Begun again from a stored state it is the same life, because each week has its own random numbers.
+    Changes `state`.
     """
-    traits = draw_traits(world, block)
-    yield from resume(world, block, traits, at_start(world, block, traits), -BURN_IN, world.weeks if until is None else until)
-
-
-def resume(world: World, block: int, traits: Traits, state: State, week: int, until: int) -> Iterator[tuple[Traits, State, Week | None]]:
-    """Go on with a whole block from its state at the start of `week`: the same life, because each week has its own random numbers."""
-    yield traits, state, None
-    for now in range(week, until):
+    yield state, None
+    for now in weeks:
         rng = world.rng(block, "week", now)
-        arrived = arrive(traits, state, now, rng)
+        arrived = arrive(state, now, rng)
         v = hazards.view(world, traits, state, now)
         counts, turns = draw(hazards.rates(v), rng)
         before = (state.interest, state.engagement, state.mode)
-        deeds = move(v, counts, turns, world, rng)
-        yield traits, state, Week(now, counts, *before, v.garage, v.present, turns, **arrived, **deeds)
+        ordered, parted = move(v, counts, turns, world, rng)
+        yield state, Week(now, counts, *before, v.garage, v.present, arrived, ordered, parted)
 
 
 def _class_of_taste(traits: Traits, rng: np.random.Generator) -> Array:
@@ -183,12 +176,12 @@ def _class_of_taste(traits: Traits, rng: np.random.Generator) -> Array:
     return np.clip(np.rint(taste), 1, 6).astype(np.int8)
 
 
-def _car(state: State, who: Array, slot: Array) -> dict[str, Array]:
+def _car(state: State, who: Array, slot: Array) -> Entries:
     names = ("delivered", "finance_end", "warranty_end", "car_class", "car_power", "car_number")
     return {"who": who} | {name: getattr(state, name)[who, slot] for name in names}
 
 
-def _place_orders(v: hazards.View, turns: dict[str, Array], rng: np.random.Generator) -> dict[str, Array]:
+def _place_orders(v: hazards.View, turns: dict[str, Array], rng: np.random.Generator) -> Entries:
     s, t = v.state, v.traits
     kind = np.select([turns[name] for name in KIND_OF_ORDER], [0, 1, 2], -1)
     who = np.nonzero(kind >= 0)[0]
@@ -211,7 +204,7 @@ def _place_orders(v: hazards.View, turns: dict[str, Array], rng: np.random.Gener
             "cancelled": s.cancelled[who].copy()}  # fmt: skip
 
 
-def _let_go(v: hazards.View, gone: Array, rng: np.random.Generator) -> dict[str, Array]:
+def _let_go(v: hazards.View, gone: Array, rng: np.random.Generator) -> Entries:
     """Owners who leave the brand part with their oldest car."""
     who = np.nonzero(gone)[0]
     slot = v.garage.oldest[who]

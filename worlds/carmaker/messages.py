@@ -1,14 +1,16 @@
 """What the company sent and said (contacts), and the points it gave (points)."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from worlds.carmaker.clock import numbers, opening_hours
-from worlds.carmaker.diary import Diary
+from worlds.carmaker.diary import CAMPAIGN_EVERY, Diary
 from worlds.carmaker.people import FOREVER
-from worlds.carmaker.tables import CAMPAIGNS, KINDS, WAYS, Frame, code, join
+from worlds.carmaker.state import DORMANT
+from worlds.carmaker.tables import CAMPAIGNS, KINDS, WAYS, Frame, code, join, pick
 from worlds.carmaker.world import DAY, World
 
 __all__ = ["campaign_truth", "contact_rows", "point_rows"]
@@ -18,19 +20,36 @@ SENT, DELIVERED, OPENED, ANSWERED, CALL, OPTED_OUT = range(6)
 EARNED, REDEEMED, EXPIRED, TIER = range(4)
 
 
+@dataclass(frozen=True)
+class Mailing:
+    """One campaign to one block: whom, when, in which mood they are, and which arm they are in (-1: no hold-out)."""
+
+    world: World
+    block: int
+    diary: Diary
+    week: int
+    who: Array
+    campaign: str
+    arm: int
+    rng: np.random.Generator
+
+
 def contact_rows(world: World, block: int, diary: Diary, touchpoints: Frame, allowed: Array) -> Frame:
-    """Monthly campaigns, the campaign with a hold-out, calls after test drives, opt-outs."""
+    """Monthly campaigns, the campaign with a hold-out, calls after test drives, opt-outs.
+
+    A person held out has one row with arm `held_out` and no channel: the message that was not sent.
+    """
     rng = world.rng(block, "contacts")
     frames = []
     for week, mood in diary.moods.items():
-        open_to = (mood["present"] > 0) & (diary.traits.marketing_until > week)
-        if week % 4 == 0:
-            audience = open_to & (rng.random(len(allowed)) < np.where(mood["mode"] == 2, 0.2, 0.32))
-            frames.append(_send(world, block, week, audience, mood, diary, "monthly", rng))
+        open_to = _reachable(diary, week)
+        if week % CAMPAIGN_EVERY == 0:
+            audience = open_to & (rng.random(len(allowed)) < np.where(mood["mode"] == DORMANT, 0.2, 0.32))
+            frames.append(_send(Mailing(world, block, diary, week, np.nonzero(audience)[0], "monthly", -1, rng)))
         if week == world.campaign_week and world.campaign:
-            frames.append(_send(world, block, week, open_to & diary.traits.treated, mood, diary, "loyalty offer", rng, arm=0))
-            kept = _sent(world, block, week, open_to & ~diary.traits.treated, diary, "loyalty offer", rng, 1)
-            frames.append(kept | {"channel": np.full(len(kept["customer_id"]), -1)})
+            treated, kept = (np.nonzero(open_to & (diary.traits.treated == arm))[0] for arm in (True, False))
+            frames.append(_send(Mailing(world, block, diary, week, treated, "loyalty offer", 0, rng)))
+            frames.append(_sent(Mailing(world, block, diary, week, kept, "loyalty offer", 1, rng)) | {"channel": np.full(len(kept), -1)})
     frames.append(_calls(touchpoints, rng))
     gone = np.nonzero((allowed > 0) & (allowed < FOREVER))[0]
     if world.mess.withdrawals:
@@ -39,31 +58,34 @@ def contact_rows(world: World, block: int, diary: Diary, touchpoints: Frame, all
     return frame | {"known_at": frame["happened_at"] + rng.integers(1, 300, len(frame["customer_id"]))}
 
 
-def _send(world: World, block: int, week: int, audience: Array, mood: Frame, diary: Diary, campaign: str, rng: np.random.Generator, arm: int = -1) -> Frame:
+def _reachable(diary: Diary, week: int) -> Array:
+    return (diary.moods[week]["present"] > 0) & (diary.traits.marketing_until > week)
+
+
+def _send(m: Mailing) -> Frame:
     """Sent, and for some delivered, opened, answered: the livelier, the likelier."""
-    sent = _sent(world, block, week, audience, diary, campaign, rng, arm)
-    who = np.nonzero(audience)[0]
-    calm = mood["engagement"][who] - 0.4 * diary.traits.reactance[who] - np.array([0, 1.0, 2.6])[mood["mode"][who]]
-    frames, left, when = [sent], np.ones(len(who), bool), sent["happened_at"]
+    sent, mood, n = _sent(m), m.diary.moods[m.week], len(m.who)
+    calm = mood["engagement"][m.who] - 0.4 * m.diary.traits.reactance[m.who] - np.array([0, 1.0, 2.6])[mood["mode"][m.who]]
+    frames, left, when = [sent], np.ones(n, bool), sent["happened_at"]
     for step, chance, delay in (
-        (DELIVERED, np.full(len(who), 0.96), 300),
+        (DELIVERED, np.full(n, 0.96), 300),
         (OPENED, 1 / (1 + np.exp(1.1 - 0.7 * calm)), DAY),
         (ANSWERED, 1 / (1 + np.exp(1.6 - 0.5 * calm)), DAY),
     ):
-        left = left & (rng.random(len(who)) < chance)
-        when = when + rng.integers(1, delay, len(who))
-        frames.append({name: values[left] for name, values in sent.items()} | {"happened_at": when[left], "kind": np.full(int(left.sum()), step)})
+        left = left & (m.rng.random(n) < chance)
+        when = when + m.rng.integers(1, delay, n)
+        frames.append(pick(sent, left) | {"happened_at": when[left], "kind": np.full(int(left.sum()), step)})
     return join(*frames)
 
 
-def _sent(world: World, block: int, week: int, audience: Array, diary: Diary, campaign: str, rng: np.random.Generator, arm: int) -> Frame:
-    who = np.nonzero(audience)[0]
-    way = np.where(diary.traits.private[who], WAYS.index("wecom"), np.where(rng.random(len(who)) < 0.6, WAYS.index("sms"), WAYS.index("app_push")))
-    start = opening_hours(world, np.full(len(who), week), rng)
-    return _step(numbers(block, who), start, SENT) | {
-        "channel": way,
-        "campaign": np.full(len(who), CAMPAIGNS.index(campaign)),
-        "arm": np.full(len(who), arm),
+def _sent(m: Mailing) -> Frame:
+    n = len(m.who)
+    otherwise = np.where(m.rng.random(n) < 0.6, WAYS.index("sms"), WAYS.index("app_push"))
+    start = opening_hours(m.world, np.full(n, m.week), m.rng)
+    return _step(numbers(m.block, m.who), start, SENT) | {
+        "channel": np.where(m.diary.traits.private[m.who], WAYS.index("wecom"), otherwise),
+        "campaign": np.full(n, CAMPAIGNS.index(m.campaign)),
+        "arm": np.full(n, m.arm),
     }
 
 
@@ -81,9 +103,9 @@ def _step(person: Array, when: Array, kind: int) -> Frame:
 
 def campaign_truth(world: World, diary: Diary) -> Frame:
     """Who could be reached by the campaign with a hold-out, the arm, and the effect it has (or would have had) on interest."""
-    mood = diary.moods[world.campaign_week]
-    who = np.nonzero((mood["present"] > 0) & (diary.traits.marketing_until > world.campaign_week))[0]
-    return {"who": who, "treated": diary.traits.treated[who], "effect": diary.traits.campaign_effect[who], "owner": mood["owner"][who] > 0}
+    who = np.nonzero(_reachable(diary, world.campaign_week))[0]
+    owner = diary.moods[world.campaign_week]["owner"][who] > 0
+    return {"who": who, "treated": diary.traits.treated[who], "effect": diary.traits.campaign_effect[who], "owner": owner}
 
 
 def point_rows(world: World, block: int, touchpoints: Frame, visits: Frame) -> Frame:

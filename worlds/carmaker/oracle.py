@@ -102,22 +102,23 @@ def _half(frame: pd.DataFrame) -> pd.Series:
 
 
 def _judge(folder: Path, question: Question, fit: pd.DataFrame, test: pd.DataFrame) -> dict[str, object]:
-    happened = (lambda frame: frame["outcome"] == question.word) if question.word else (lambda frame: frame["outcome"] == 1)
+    wanted = question.word or 1
     truth = probabilities(folder, test, question.task, question.days)[question.word or "probability"].fillna(0)
-    y = happened(test).to_numpy()
+    y, learnt = (test["outcome"] == wanted).to_numpy(), fit["outcome"] == wanted
     features = [name for name in fit if name not in {"customer_id", "outcome", "as_of"}]
     row: dict[str, object] = {"question": question.name, "moments": len(test), "rate": y.mean(), "mean truth": truth.mean()}
     row["oracle"] = roc_auc_score(y, truth)
     sign = -1 if question.task == "churn" else 1
     row |= {name: roc_auc_score(y, sign * rule(test)) for name, rule in RULES.items()}
-    row["linear"] = roc_auc_score(y, _linear(fit[features], happened(fit), test[features]))
-    row["LightGBM"] = roc_auc_score(y, _trees(fit[features], happened(fit), test[features]))
+    row["linear"] = roc_auc_score(y, _linear(fit[features], learnt, test[features]))
+    row["LightGBM"] = roc_auc_score(y, _trees(fit[features], learnt, test[features]))
     return row
 
 
 def _linear(x: pd.DataFrame, y: pd.Series, new: pd.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     def squeeze(frame: pd.DataFrame) -> pd.DataFrame:
-        return np.sign(frame.astype(float)) * np.log1p(frame.astype(float).abs())
+        values = frame.astype(float)
+        return values.abs().add(1).transform(np.log).mul(values.transform(np.sign))
 
     known = x.columns[x.notna().any()]
     model = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler(), LogisticRegression(C=0.1, max_iter=1_000))

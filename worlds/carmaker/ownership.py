@@ -9,7 +9,7 @@ from worlds.carmaker import hazards
 from worlds.carmaker.clock import evening_hours, numbers, opening_hours
 from worlds.carmaker.diary import Diary
 from worlds.carmaker.state import NONE
-from worlds.carmaker.tables import Frame, code, join
+from worlds.carmaker.tables import Frame, join
 from worlds.carmaker.world import DAY, World
 
 __all__ = ["charge_rows", "order_rows", "price_cents", "vehicle_rows", "visit_rows"]
@@ -40,13 +40,13 @@ def order_rows(world: World, block: int, diary: Diary) -> Frame:
         "amount_cents": price_cents(person, o["wanted"]),
     }
     placed = common | {"order_id": person * 100 + nth, "happened_at": when, "kind": np.zeros(len(person), np.int64)}
-    back = _cancellations(world, block, diary, common, person * 100 + nth, rng)
+    back = _cancellations(world, diary, common | {"order_id": person * 100 + nth}, rng)
     frame = join(placed, back)
     frame["known_at"] = frame["happened_at"] + rng.integers(60, 20_000, len(frame["customer_id"]))
     return frame
 
 
-def _cancellations(world: World, block: int, diary: Diary, common: Frame, ids: Array, rng: np.random.Generator) -> Frame:
+def _cancellations(world: World, diary: Diary, orders: Frame, rng: np.random.Generator) -> Frame:
     """A cancellation for each withdrawn order: the person's last cancelled one before that week."""
     o, w = diary.orders, diary.withdrawn
     lost = np.nonzero(o["cancelled"])[0]
@@ -54,10 +54,10 @@ def _cancellations(world: World, block: int, diary: Diary, common: Frame, ids: A
     order_keys = o["who"][lost].astype(np.int64) * 10_000 + o["week"][lost]
     keys = w["who"].astype(np.int64) * 10_000 + w["week"]
     position = lost[np.searchsorted(order_keys, keys) - 1]
-    frame = {name: common[name][position] for name in ("customer_id", "model", "price_class", "dealer_id")}
+    frame = {name: orders[name][position] for name in ("customer_id", "model", "price_class", "dealer_id")}
     frame |= {
-        "order_id": ids[position] + 50,
-        "cancels": ids[position],
+        "order_id": orders["order_id"][position] + 50,
+        "cancels": orders["order_id"][position],
         "happened_at": opening_hours(world, w["week"], rng),
         "kind": np.ones(len(position), np.int64),
     }

@@ -32,7 +32,7 @@ class Figure:
 
     @property
     def plausible(self) -> bool:
-        return self.low <= self.value <= self.high
+        return bool(self.low <= self.value <= self.high)
 
 
 def figures(folder: Path) -> list[Figure]:
@@ -66,8 +66,8 @@ def _show(value: float) -> str:
 
 
 def _one(base: duckdb.DuckDBPyConnection, sql: str, day: date | None = None) -> float:
-    row = base.execute(sql, {} if day is None else {"day": day}).fetchone()
-    return float(row[0]) if row and row[0] is not None else float("nan")
+    (value,) = base.execute(sql, {} if day is None else {"day": day}).fetchall()[0]
+    return float("nan") if value is None else float(value)
 
 
 def _order_shares(base: duckdb.DuckDBPyConnection, world: World) -> list[Figure]:
@@ -128,7 +128,7 @@ _RATES: dict[tuple[str, int, Any], tuple[float, float]] = {
 def _events_per_customer(folder: Path) -> float:
     events = ("orders", "vehicles", "touchpoints", "visits", "contacts", "points", "referrals", "charges")
     rows = sum(pq.ParquetFile(file).metadata.num_rows for name in events for file in (folder / name).glob("*.parquet"))
-    return rows / read_world(folder).customers
+    return float(rows / read_world(folder).customers)
 
 
 _SITUATION_OF_ORDERS = """
@@ -152,7 +152,8 @@ SELECT avg((channel IN ('app', 'mini_program', 'official_account', 'wecom'))::IN
 """
 _MAINTENANCE = """
 SELECT avg((topic = 'maintenance')::INT) FROM touchpoints t
-WHERE kind = 'content_read' AND customer_id IN (SELECT customer_id FROM vehicles WHERE kind = 'delivery' AND happened_at < t.happened_at)
+JOIN (SELECT customer_id, min(happened_at) AS first_car FROM vehicles WHERE kind = 'delivery' GROUP BY ALL) USING (customer_id)
+WHERE kind = 'content_read' AND happened_at > first_car
 """
 _SERVICE = """
 WITH cars AS (

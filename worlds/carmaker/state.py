@@ -90,21 +90,21 @@ def garage(state: State, week: int) -> Garage:
     held = state.delivered > NONE
     oldest = np.where(held, state.delivered, NEVER).argmin(axis=1)
     rows = np.arange(len(oldest))
-    owner = held.any(axis=1)
-    plugs = held & (state.car_power >= 2)
+    owner = np.asarray(held.any(axis=1))
+    plugs: Array = held & (state.car_power >= 2)
     delivered = state.delivered[rows, oldest]
     to_finance = (state.finance_end[rows, oldest] - week).astype(np.float32)
     to_warranty = (state.warranty_end[rows, oldest] - week).astype(np.float32)
     return Garage(
         cars=held.sum(axis=1),
-        owner=owner.astype(np.float32),
+        owner=np.asarray(owner, np.float32),
         oldest=oldest,
         age=np.where(owner, week - delivered, 0).astype(np.float32) / np.float32(52.18),
         finance_near=owner * np.exp(-((to_finance / 14) ** 2)),
         warranty_near=owner * np.exp(-((to_warranty / 14) ** 2)),
         out_of_warranty=(owner & (to_warranty < 0)).astype(np.float32),
         top_class=np.where(held, state.car_class, 0).max(axis=1),
-        plugs_in=plugs.any(axis=1).astype(np.float32),
+        plugs_in=np.asarray(plugs.any(axis=1), np.float32),
         oldest_number=state.car_number[rows, oldest],
         plug_number=state.car_number[rows, plugs.argmax(axis=1)],
     )

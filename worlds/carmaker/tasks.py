@@ -40,9 +40,10 @@ def open_world(folder: Path, parts: int | None = None) -> duckdb.DuckDBPyConnect
         base.read_parquet(files, union_by_name=True).create_view(f"raw_{table}")
     base.execute("CREATE TABLE merged AS SELECT customer_id AS old, merged_into FROM raw_customers WHERE merged_into IS NOT NULL")
     for table, key in _KEYS.items():
+        columns = f"* EXCLUDE (old, merged_into{', touchpoint_id, campaign, dealer_id, duration_s' if table == 'touchpoints' else ''})"
         base.execute(f"""
             CREATE TABLE {table} AS
-            SELECT * EXCLUDE (old, merged_into) REPLACE (coalesce(merged_into, customer_id) AS customer_id)
+            SELECT {columns} REPLACE (coalesce(merged_into, customer_id) AS customer_id)
             FROM raw_{table} LEFT JOIN merged ON old = customer_id WHERE happened_at <= known_at
             {"" if table == "touchpoints" else f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY known_at DESC) = 1"}
         """)
@@ -56,7 +57,7 @@ def labelled(base: duckdb.DuckDBPyConnection, task: str, as_of: date, horizon: i
     base.execute(_SITUATION, {"as_of": as_of})
     sql = {"purchase_intent": _PURCHASE, "churn": _CHURN, "repurchase": _REPURCHASE, "upgrade": _UPGRADE}[task]
     parameters: dict[str, Any] = {"as_of": as_of, "until": as_of + pd.Timedelta(days=horizon).to_pytimedelta()}
-    frame = base.execute(sql, parameters).df()
+    frame: pd.DataFrame = base.execute(sql, parameters).df()
     return frame.assign(as_of=pd.Timestamp(as_of)).sort_values("customer_id", ignore_index=True)
 
 

@@ -49,10 +49,10 @@ def touchpoint_rows(world: World, block: int, diary: Diary, orders: Frame, enter
     """All touchpoints of a block, unsorted and without ids."""
     rng = world.rng(block, "touch")
     sessions, kind = _spread_sessions(world, block, diary, rng)
-    extra = [_quotes_before_orders(block, orders), _first_deeds(world, block, diary, entered)]
+    extra = [_quotes_before_orders(orders), _first_deeds(block, diary, entered)]
     frame = join(sessions, *extra)
     kind = np.concatenate([kind, *(e["kind"] for e in extra)])
-    return _details(world, diary, frame | {"kind": kind}, block, rng)
+    return _details(diary, frame | {"kind": kind}, block, rng)
 
 
 def _spread_sessions(world: World, block: int, diary: Diary, rng: np.random.Generator) -> tuple[Frame, Array]:
@@ -65,8 +65,7 @@ def _spread_sessions(world: World, block: int, diary: Diary, rng: np.random.Gene
     begin = np.where(at_desk, opening_hours(world, b["week"], rng), evening_hours(world, b["week"], rng))
     index = np.repeat(np.arange(len(size)), size)
     nth = np.arange(len(index)) - np.repeat(np.cumsum(size) - size, size)
-    mix = np.array([[_MIX.get(name, {}).get(kind, 0.0) for kind in KINDS] for name in hazards.BEHAVIOUR]).cumsum(axis=1)
-    kind = (rng.random((len(index), 1)) >= mix[b["kind"][index]]).sum(axis=1)
+    kind = _choose(b["kind"][index], rng)
     frame = {
         "customer_id": numbers(block, b["who"])[index],
         "happened_at": begin[index] + nth * rng.integers(40, 400, len(index)),
@@ -74,10 +73,20 @@ def _spread_sessions(world: World, block: int, diary: Diary, rng: np.random.Gene
         "owner": b["owner"][index],
         "company": (b["kind"] == hazards.BEHAVIOUR.index("company"))[index],
     }
-    return frame, np.minimum(kind, len(KINDS) - 1)
+    return frame, kind
 
 
-def _quotes_before_orders(block: int, orders: Frame) -> Frame:
+def _choose(session: Array, rng: np.random.Generator) -> Array:
+    """What is done in each touchpoint of a kind of session."""
+    kind, chance = np.empty(len(session), np.int64), rng.random(len(session))
+    for name, mix in _MIX.items():
+        here = session == hazards.BEHAVIOUR.index(name)
+        which = np.searchsorted(np.cumsum(list(mix.values()))[:-1], chance[here], side="right")
+        kind[here] = np.array([KINDS.index(deed) for deed in mix])[which]
+    return kind
+
+
+def _quotes_before_orders(orders: Frame) -> Frame:
     """Nobody orders without a word: a quote shortly before each order."""
     placed = orders["kind"] == code("orders", "kind", "order")
     n = int(placed.sum())
@@ -91,7 +100,7 @@ def _quotes_before_orders(block: int, orders: Frame) -> Frame:
     }
 
 
-def _first_deeds(world: World, block: int, diary: Diary, entered: Array) -> Frame:
+def _first_deeds(block: int, diary: Diary, entered: Array) -> Frame:
     """What made a later customer known to the company."""
     t = diary.traits
     who = np.nonzero(t.entry_week >= 0)[0]
@@ -106,7 +115,7 @@ def _first_deeds(world: World, block: int, diary: Diary, entered: Array) -> Fram
     }
 
 
-def _details(world: World, diary: Diary, frame: Frame, block: int, rng: np.random.Generator) -> Frame:
+def _details(diary: Diary, frame: Frame, block: int, rng: np.random.Generator) -> Frame:
     kind, interest = frame["kind"], frame["interest"]
     n, who = len(kind), frame["customer_id"] - block * SPAN - 1
     t = diary.traits

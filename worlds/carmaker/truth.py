@@ -8,7 +8,8 @@ Exact for moments at the start of a week (`World.at`). Within a week it is what 
 says, given that the outcome has not happened yet.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,11 @@ import pyarrow.parquet as pq
 from worlds.carmaker import hazards
 from worlds.carmaker.block import part
 from worlds.carmaker.diary import SNAPSHOT_EVERY
-from worlds.carmaker.life import arrive, draw, move, resume
+from worlds.carmaker.life import arrive, draw, live, move
 from worlds.carmaker.state import State
 from worlds.carmaker.tasks import HORIZONS
 from worlds.carmaker.traits import Traits
-from worlds.carmaker.world import BLOCK, SPAN, World
+from worlds.carmaker.world import SPAN, World
 from worlds.carmaker.write import read_world
 
 __all__ = ["PATHS", "probabilities", "state_at"]
@@ -47,24 +48,32 @@ def probabilities(folder: Path, moments: pd.DataFrame, task: str, horizon_days: 
     if horizon_days < 1:
         raise ValueError(f"horizon_days must be at least 1, not {horizon_days}")
     world = read_world(folder)
-    number = moments["customer_id"].str.slice(1).astype("int64").to_numpy() - 1
-    day = pd.to_datetime(moments["as_of"]).dt.date
+    days = pd.to_datetime(moments["as_of"]).dt.date
+    for day in (days.min(), days.max()) if len(days) else ():
+        if not world.start <= day <= world.end:
+            raise ValueError(f"as_of {day} lies outside the history {world.start} to {world.end}: no state is stored there")
     names = ("additional", "replacement", "defection") if task == "repurchase" else ("probability",)
-    result = pd.DataFrame(np.nan, index=moments.index, columns=list(names))
-    frame = pd.DataFrame({"block": number // SPAN, "who": number % SPAN, "day": day.to_numpy(), "row": np.arange(len(number))})
-    frame = frame[frame["who"] < frame["block"].map(world.people).clip(upper=BLOCK)]
-    for (block, as_of), group in frame.groupby(["block", "day"]):
-        if not world.start <= as_of <= world.end:
-            raise ValueError(f"as_of {as_of} lies outside the history {world.start} to {world.end}: no state is stored there")
-        traits, state = state_at(folder, int(block), world.week_of(as_of)[0])
-        chunk = max(_ROWS // paths, 1)
-        for begin in range(0, len(group), chunk):
-            rows = group.iloc[begin : begin + chunk]
-            who = np.repeat(rows["who"].to_numpy(), paths)
-            rng = world.rng(int(block), "truth", (as_of - world.start).days * 1_000 + begin // chunk)
-            found = _look_ahead(world, traits.take(who), state.take(who), as_of, horizon_days, task, rng)
-            result.iloc[rows["row"].to_numpy()] = found.reshape(len(rows), paths, len(names)).mean(axis=1)
-    return pd.concat([moments[["customer_id", "as_of"]], result], axis=1)
+    found = np.full((len(moments), len(names)), np.nan)
+    for block, day, rows, who in _batches(world, moments["customer_id"], days):
+        traits, state = state_at(folder, block, world.week_of(day)[0])
+        for begin in range(0, len(rows), max(_ROWS // paths, 1)):
+            some = slice(begin, begin + max(_ROWS // paths, 1))
+            copies = np.repeat(who[some], paths)
+            rng = world.rng(block, "truth", (day - world.start).days * 1_000 + begin)
+            look = Look(world, traits.take(copies), state.take(copies), day, horizon_days, rng)
+            found[rows[some]] = _ahead(look, _WATCH[task]).reshape(-1, paths, len(names)).mean(axis=1)
+    return pd.concat([moments[["customer_id", "as_of"]], pd.DataFrame(found, index=moments.index, columns=list(names))], axis=1)
+
+
+def _batches(world: World, customers: pd.Series, days: pd.Series) -> Iterator[tuple[int, date, Array, Array]]:
+    """Moments of one block on one day: block, day, rows among the moments, positions in the block."""
+    number = customers.str.slice(1).astype("int64").to_numpy() - 1
+    block, who, day = number // SPAN, number % SPAN, days.to_numpy()
+    for b in np.unique(block):
+        here = (block == b) & (who < world.people(int(b)))
+        for d in sorted(set(day[here])):
+            rows = np.nonzero(here & (day == d))[0]
+            yield int(b), d, rows, who[rows]
 
 
 def state_at(folder: Path, block: int, week: int) -> tuple[Traits, State]:
@@ -74,8 +83,8 @@ def state_at(folder: Path, block: int, week: int) -> tuple[Traits, State]:
     traits_file, states_file = part(folder / "truth", "traits", block), part(folder / "truth", "states", block)
     traits = Traits(**_columns(traits_file, None))
     state = State.from_columns(_columns(states_file, [("week", "=", stored)]))
-    for _, moved, _ in resume(world, block, traits, state, stored, week):
-        state = moved
+    for _ in live(world, block, traits, state, range(stored, week)):
+        pass  # `state` moves along
     return traits, state
 
 
@@ -84,58 +93,63 @@ def _columns(file: Path, filters: list[tuple[str, str, int]] | None) -> dict[str
     return {name: table[name].to_numpy() for name in table.column_names if name not in {"customer_id", "week"}}
 
 
-def _look_ahead(world: World, traits: Traits, state: State, as_of: date, days: int, task: str, rng: np.random.Generator) -> Array:
-    """The outcome's probability along each path: (people, outcomes)."""
-    first, gone = world.week_of(as_of)
-    last, over = world.week_of(as_of + timedelta(days=days))
-    survives = np.ones(len(traits.affluence))
-    parts: list[Array] = []
+@dataclass(frozen=True)
+class Look:
+    """People (as many copies as paths) whose next `days` days from `as_of` on are looked at."""
+
+    world: World
+    traits: Traits
+    state: State
+    as_of: date
+    days: int
+    rng: np.random.Generator
+
+
+@dataclass(frozen=True)
+class Watch:
+    """A task's outcomes as intensities: `outcomes` of a week, the `held_back` names whose sum ends the wait.
+
+    With `silence` the outcome is that nothing of it happens.
+    """
+
+    held_back: tuple[str, ...]
+    outcomes: Callable[[hazards.View, hazards.Rates], list[Array]]
+    silence: bool = False
+
+
+def _ahead(look: Look, watch: Watch) -> Array:
+    """The outcomes' probability along each path: (people, outcomes)."""
+    first, gone = look.world.week_of(look.as_of)
+    last, over = look.world.week_of(look.as_of + timedelta(days=look.days))
+    survives: Array = np.ones(len(look.traits.affluence))
+    sums: Array | None = None
     for week in range(first, last + (over > 0)):
         share = (over if week == last else 1.0) - (gone if week == first else 0.0)
-        arrive(traits, state, week, rng)
-        v = hazards.view(world, traits, state, week)
+        arrive(look.state, week, look.rng)
+        v = hazards.view(look.world, look.traits, look.state, week)
         rate = hazards.rates(v)
-        held_back, outcomes, total = _WATCH[task](v, rate)
+        total = np.sum([rate[name] for name in watch.held_back], axis=0)
         ends = survives * -np.expm1(-total * share)
-        parts.append(np.column_stack([ends * outcome / np.maximum(total, 1e-30) for outcome in outcomes]))
         survives = survives - ends
-        for name in held_back:
-            rate[name] = np.zeros_like(rate[name])
-        counts, turns = draw(rate, rng)
-        move(v, counts, turns, world, rng)
-    if task == "churn":
-        return survives[:, None]
-    return np.sum(parts, axis=0)
+        parts = np.column_stack([ends * outcome / np.maximum(total, 1e-30) for outcome in watch.outcomes(v, rate)])
+        sums = parts if sums is None else sums + parts
+        counts, turns = draw(rate | dict.fromkeys(watch.held_back, np.zeros_like(total)), look.rng)
+        move(v, counts, turns, look.world, look.rng)
+    assert sums is not None  # a horizon has at least one day
+    return survives[:, None] if watch.silence else sums
 
 
-Watched = tuple[tuple[str, ...], list[Array], Array]
+def _kept(rate: hazards.Rates, name: str) -> Array:
+    """Orders that are not cancelled; a cancelled one ends the wait too, without an outcome."""
+    return (1 - hazards.CANCELLED) * rate[name]
 
 
-def _purchase(v: hazards.View, rate: hazards.Rates) -> Watched:
-    return ("first",), [rate["first"]], rate["first"]
-
-
-def _silence(v: hazards.View, rate: hazards.Rates) -> Watched:
-    total = np.sum([rate[name] for name in hazards.OWN_DEEDS], axis=0)
-    return hazards.OWN_DEEDS, [total], total
-
-
-def _repurchase(v: hazards.View, rate: hazards.Rates) -> Watched:
-    """A cancelled order ends the wait too, without an outcome."""
-    kept = 1 - hazards.CANCELLED
-    names = ("additional", "replacement", "defection")
-    return names, [kept * rate["additional"], kept * rate["replacement"], rate["defection"]], np.sum([rate[n] for n in names], axis=0)
-
-
-def _upgrade(v: hazards.View, rate: hazards.Rates) -> Watched:
-    """The first order decides; a disposal before it changes what is owned, not what was held at the moment."""
-    orders = rate["additional"] + rate["replacement"]
-    return ("additional", "replacement"), [orders * hazards.upward(v)], orders
-
-
-_WATCH: dict[str, Callable[[hazards.View, hazards.Rates], Watched]] = {
-    "purchase_intent": _purchase,
-    "churn": _silence,
-    "repurchase": _repurchase,
-    "upgrade": _upgrade,
+_WATCH = {
+    "purchase_intent": Watch(("first",), lambda _, rate: [rate["first"]]),
+    "churn": Watch(hazards.OWN_DEEDS, lambda _, rate: [rate["first"]], silence=True),
+    "repurchase": Watch(
+        ("additional", "replacement", "defection"), lambda _, rate: [_kept(rate, "additional"), _kept(rate, "replacement"), rate["defection"]]
+    ),
+    # The first order decides; a disposal before it changes what is owned, not what was held at the moment.
+    "upgrade": Watch(("additional", "replacement"), lambda v, rate: [(rate["additional"] + rate["replacement"]) * hazards.upward(v)]),
 }
