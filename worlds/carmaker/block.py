@@ -37,12 +37,14 @@ def write_block(world: World, block: int, folder: Path) -> dict[str, Any]:
     diary = keep_diary(world, block)
     frames = _frames(world, block, diary)
     frames, counts = make_mess(world, block, frames)
+    if world.mess.withdrawals:
+        counts["withdrawals"] += int((frames["consents"]["state"] > 0).sum())
     end = seconds(world.end)
     tables: dict[str, pa.Table] = {}
     for name, frame in frames.items():
         known = sort(pick(frame, np.nonzero(frame["known_at"] < end)[0]))
         tables[name] = encode(name, known)
-    if world.mess.missing_columns and block == 0:
+    if world.mess.missing_columns and block == 0 and world.blocks > 1:  # a column that nobody delivers is another matter
         tables["charges"] = tables["charges"].drop_columns(["duration_s"])
         counts["missing_columns"] += 1
     if world.mess.leaks:

@@ -105,7 +105,7 @@ def _upkeep(v: View) -> Rates:
     stays = _by_mode(v, 1.0, 0.5, 0.12)
     return {
         "maintenance": g.owner * stays * due * loyal,
-        "repair": g.owner * stays * np.exp(-5.2 + 0.16 * g.age - 0.7 * g.out_of_warranty + 0.2 * t.affinity),
+        "repair": g.owner * (g.age > 0) * stays * np.exp(-5.2 + 0.16 * g.age - 0.7 * g.out_of_warranty + 0.2 * t.affinity),
         "charge": g.plugs_in * _by_mode(v, 1.0, 0.75, 0.5) * np.exp(-0.35 + 0.25 * t.digital + 0.2 * s.satisfaction - 0.3 * s.grievance),
         "company": _by_mode(v, 0.07, 0.07, 0.05) * (0.6 + 0.4 * t.private),
     }

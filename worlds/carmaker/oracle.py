@@ -4,11 +4,11 @@ The oracle scores with the true probability, so nothing can be better for long. 
 Models are fitted on earlier moments of one half of the customers and judged on later moments of the other half.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import lightgbm
 import numpy as np
@@ -77,16 +77,17 @@ RULES: dict[str, Callable[[pd.DataFrame], pd.Series]] = {
 }
 
 
-def compare(folder: Path) -> pd.DataFrame:
-    """One row per question: moments, base rate, mean truth, AUC of oracle, rules, linear model and LightGBM."""
+def compare(folder: Path, questions: tuple[Question, ...] = QUESTIONS) -> Iterator[dict[str, Any]]:
+    """One row per question, as they come: moments, base rate, mean truth, AUC of oracle, rules, linear model and LightGBM.
+
+    Looks at the world's first 100,000 customers at most.
+    """
     world, base = read_world(folder), open_world(folder, parts=10)
-    rows = []
-    for question in QUESTIONS:
+    for question in questions:
         early, late = _moments(world, question.days)
         fit = pd.concat([peek(base, question.task, day, question.days) for day in early], ignore_index=True)
         test = pd.concat([peek(base, question.task, day, question.days) for day in late], ignore_index=True)
-        rows.append(_judge(folder, question, fit[_half(fit)], test[~_half(test)].reset_index(drop=True)))
-    return pd.DataFrame(rows).set_index("question")
+        yield _judge(folder, question, fit[_half(fit)], test[~_half(test)].reset_index(drop=True))
 
 
 def _moments(world: World, days: int) -> tuple[list[date], list[date]]:
@@ -101,12 +102,12 @@ def _half(frame: pd.DataFrame) -> pd.Series:
     return frame["customer_id"].str[-2:].astype(int) % 2 == 0
 
 
-def _judge(folder: Path, question: Question, fit: pd.DataFrame, test: pd.DataFrame) -> dict[str, object]:
+def _judge(folder: Path, question: Question, fit: pd.DataFrame, test: pd.DataFrame) -> dict[str, Any]:
     wanted = question.word or 1
     truth = probabilities(folder, test, question.task, question.days)[question.word or "probability"].fillna(0)
     y, learnt = (test["outcome"] == wanted).to_numpy(), fit["outcome"] == wanted
     features = [name for name in fit if name not in {"customer_id", "outcome", "as_of"}]
-    row: dict[str, object] = {"question": question.name, "moments": len(test), "rate": y.mean(), "mean truth": truth.mean()}
+    row: dict[str, Any] = {"question": question.name, "moments": len(test), "rate": y.mean(), "mean truth": truth.mean()}
     row["oracle"] = roc_auc_score(y, truth)
     sign = -1 if question.task == "churn" else 1
     row |= {name: roc_auc_score(y, sign * rule(test)) for name, rule in RULES.items()}
@@ -135,18 +136,19 @@ def _trees(x: pd.DataFrame, y: pd.Series, new: pd.DataFrame) -> np.ndarray[tuple
 
 def main(folder: Annotated[Path, typer.Argument(help="a carmaker world")]) -> None:
     """Print the comparison for a world on disk."""
+    console = Console(width=150)
+    table = Table(title="Invented carmaker: ROC AUC out of time (invented data)", title_justify="left")
     try:
-        result = compare(folder)
+        for row in compare(folder):
+            if not table.columns:
+                for name in row:
+                    table.add_column(name, justify="left" if name == "question" else "right")
+            table.add_row(*(value if isinstance(value, str) else f"{value:,d}" if isinstance(value, int) else f"{value:.3f}" for value in row.values()))
+            console.print(f"invented carmaker: {row['question']} done", highlight=False)
     except NotOursError as error:
         Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
-    table = Table(title="Invented carmaker: ROC AUC out of time (invented data)", title_justify="left")
-    for name in ("question", *result.columns):
-        table.add_column(name, justify="left" if name == "question" else "right")
-    for question, row in result.iterrows():
-        cells = [f"{int(row['moments']):,}", f"{row['rate']:.3f}", f"{row['mean truth']:.3f}"]
-        table.add_row(str(question), *cells, *(f"{row[name]:.3f}" for name in result.columns[3:]))
-    Console(width=150).print(table)
+    console.print(table)
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def garage(state: State, week: int) -> Garage:
     oldest = np.where(held, state.delivered, NEVER).argmin(axis=1)
     rows = np.arange(len(oldest))
     owner = np.asarray(held.any(axis=1))
-    plugs: Array = held & (state.car_power >= 2)
+    plugs: Array = held & (state.car_power >= 2) & (state.delivered < week)
     delivered = state.delivered[rows, oldest]
     to_finance = (state.finance_end[rows, oldest] - week).astype(np.float32)
     to_warranty = (state.warranty_end[rows, oldest] - week).astype(np.float32)

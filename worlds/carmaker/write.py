@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from features.sources import CANONICAL
 from worlds.carmaker.block import write_block
-from worlds.carmaker.drivers import DRIVERS
+from worlds.carmaker.drivers import planted
 from worlds.carmaker.mess import LATEST_DAYS
 from worlds.carmaker.world import World
 
@@ -47,7 +47,7 @@ def write_world(world: World, to: Path, threads: int = 2, console: Console | Non
         staging.mkdir(parents=True)
         summary = _write_blocks(world, staging, threads, console or Console(stderr=True))
         pq.write_table(maturity(world), staging / "maturity.parquet")
-        (staging / "truth" / "drivers.json").write_text(json.dumps({"invented": True, "drivers": DRIVERS}, indent=2) + "\n")
+        (staging / "truth" / "drivers.json").write_text(json.dumps({"invented": True, "drivers": planted()}, indent=2) + "\n")
         (staging / "world.json").write_text(json.dumps(summary, indent=2) + "\n")
         _put_in_place(staging, to)
     finally:
