@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from tests.worlds.test_carmaker_tables import ask, none
+from tests.worlds.reading import ask, none
 from worlds.carmaker.mess import LATEST_DAYS, make_mess
 from worlds.carmaker.tables import Frame
 from worlds.carmaker.world import BLOCK, DAY, SPAN, Mess, World

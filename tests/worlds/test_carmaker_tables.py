@@ -3,26 +3,14 @@
 import json
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from features.sources import CANONICAL
+from tests.worlds.reading import ask, none
 from worlds.carmaker.tables import KINDS
 from worlds.carmaker.write import read_world
-
-
-def ask(folder: Path, sql: str) -> list[tuple[object, ...]]:
-    """Rows of a query over the world's tables."""
-    base = duckdb.connect()
-    for name in CANONICAL:
-        base.execute(f"CREATE VIEW {name} AS FROM read_parquet('{folder}/{name}/*.parquet', union_by_name = true)")
-    return base.execute(sql).fetchall()
-
-
-def none(folder: Path, sql: str) -> bool:
-    return ask(folder, f"SELECT count(*) FROM ({sql})") == [(0,)]
 
 
 @pytest.mark.parametrize("name", list(CANONICAL))

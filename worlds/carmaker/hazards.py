@@ -81,15 +81,15 @@ def _sessions(v: View) -> Rates:
     lively = _by_mode(v, 1.0, 0.3, 0.06) * np.float32(np.exp(v.activity))
     seldom = _by_mode(v, 1.0, 0.45, 0.06)
     private = np.where(t.private, np.float32(1.0), np.float32(0.25))
-    wish, talk = s.interest, s.engagement
+    wish, talk = np.minimum(s.interest, 2), s.engagement  # nobody can look at cars all day
     in_season = np.where(np.abs((v.week - s.delivered[np.arange(len(g.oldest)), g.oldest]) % 52 - 49) <= 2, 1.0, 0.0)
     return {
-        "browse": lively * np.exp(-2.2 + 0.75 * wish - 0.2 * v.drift),
+        "browse": lively * np.exp(-2.3 + 1.0 * wish - 0.2 * v.drift),
         "content": lively * private * np.exp(-1.75 + 0.7 * talk + 0.15 * wish - 0.3 * v.drift),
         "app": lively * private * np.exp(-2.1 + 1.0 * g.owner + 0.7 * talk + 0.2 * t.digital),
         "wecom": lively * private * np.exp(-2.6 + 0.4 * talk + 0.3 * wish + 0.3 * s.grievance),
-        "showroom": lively * np.exp(-4.2 + 0.85 * wish + v.showroom),
-        "test_drive": lively * np.exp(-4.9 - 0.4 * g.owner + 1.05 * wish + v.showroom),
+        "showroom": lively * np.exp(-4.1 + 0.95 * wish + v.showroom),
+        "test_drive": lively * np.exp(-4.15 - 0.4 * g.owner + 1.05 * wish + v.showroom - 0.8 * s.tested),
         "valuation": lively * g.owner * np.exp(-6.3 + 0.9 * wish + 0.8 * g.finance_near + 0.15 * g.age + 0.4 * v.drift),
         "insurance": seldom * g.owner * in_season * np.exp(-2.2 + 0.25 * s.satisfaction + 0.25 * t.affinity - 0.4 * g.out_of_warranty),
         "roadside": seldom * g.owner * np.exp(-6.3 + 0.12 * g.age),
@@ -107,26 +107,27 @@ def _upkeep(v: View) -> Rates:
         "maintenance": g.owner * stays * due * loyal,
         "repair": g.owner * (g.age > 0) * stays * np.exp(-5.2 + 0.16 * g.age - 0.7 * g.out_of_warranty + 0.2 * t.affinity),
         "charge": g.plugs_in * _by_mode(v, 1.0, 0.75, 0.5) * np.exp(-0.35 + 0.25 * t.digital + 0.2 * s.satisfaction - 0.3 * s.grievance),
-        "company": _by_mode(v, 0.07, 0.07, 0.05) * (0.6 + 0.4 * t.private),
+        "company": 0.045 + 0.02 * t.private,
     }
 
 
 def _decisions(v: View) -> Rates:
     t, s, g = v.traits, v.state, v.garage
+    drove = np.minimum(s.tested, 1.5)
     free = (v.week >= s.hold_until).astype(np.float32)
     buyer = free * _by_mode(v, 1.0, 0.6, 0.25) * np.exp(v.demand + v.drift * (0.1 + 0.3 * t.price_sensitivity))
     taste = 0.15 * t.affluence - 0.15 * t.price_sensitivity + 0.2 * t.affinity
     ageing = 2.0 * np.log(np.clip(g.age / t.cycle, 0.08, 1.5))
     ending = 1.1 * g.finance_near + 0.7 * g.warranty_near
-    trend = 0.12 * v.years
+    trend = 0.14 * v.years
     return {
-        "first": buyer * (1 - g.owner) * np.exp(-4.82 + 0.95 * s.interest + 1.0 * s.tested + taste - 0.19 * v.years),
+        "first": buyer * (1 - g.owner) * np.exp(-5.2 + 0.8 * s.interest + 1.5 * drove + taste - 0.22 * v.years),
         "additional": buyer
         * ((g.cars == 1) & (v.state.grievance < 2))
-        * np.exp(-7.3 + 0.8 * s.interest + 0.6 * s.tested + 1.2 * s.growing + 0.4 * t.affluence + taste + 0.15 * (t.household - 3) + trend),
+        * np.exp(-7.4 + 0.8 * s.interest + 0.9 * drove + 1.2 * s.growing + 0.4 * t.affluence + taste + 0.15 * (t.household - 3) + trend),
         "replacement": buyer
         * g.owner
-        * np.exp(-5.5 + 0.9 * s.interest + 0.7 * s.tested + ageing + ending + taste + 0.3 * s.satisfaction - 0.5 * s.grievance + trend),
+        * np.exp(-5.7 + 0.9 * s.interest + 1.0 * drove + ageing + ending + taste + 0.3 * s.satisfaction - 0.5 * s.grievance + trend),
         "defection": free
         * g.owner
         * _by_mode(v, 1.0, 1.7, 1.5)

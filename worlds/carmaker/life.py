@@ -116,13 +116,13 @@ def arrive(state: State, week: int, rng: np.random.Generator) -> dict[str, Entri
 
 def draw(rate: hazards.Rates, rng: np.random.Generator) -> tuple[dict[str, Array], dict[str, Array]]:
     """Counts of behaviour and at most one decision per person, and hidden turns, from the intensities."""
-    counts = {name: rng.poisson(rate[name]) for name in hazards.BEHAVIOUR}
     turns = {name: rng.random(len(rate[name]), dtype=np.float32) < -np.expm1(-rate[name]) for name in hazards.TURNS}
     stacked = np.cumsum([rate[name] for name in hazards.DECISIONS], axis=0)
     total = stacked[-1]
     decided = rng.random(len(total)) < -np.expm1(-total)
     pointer = rng.random(len(total)) * total
     which = (pointer >= stacked[:-1]).sum(axis=0)
+    counts = {name: rng.poisson(rate[name]) for name in hazards.BEHAVIOUR}
     return counts, turns | {name: decided & (which == i) for i, name in enumerate(hazards.DECISIONS)}
 
 

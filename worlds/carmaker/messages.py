@@ -9,7 +9,6 @@ import numpy.typing as npt
 from worlds.carmaker.clock import numbers, opening_hours
 from worlds.carmaker.diary import CAMPAIGN_EVERY, Diary
 from worlds.carmaker.people import FOREVER
-from worlds.carmaker.state import DORMANT
 from worlds.carmaker.tables import CAMPAIGNS, KINDS, WAYS, Frame, code, join, pick
 from worlds.carmaker.world import DAY, World
 
@@ -41,10 +40,10 @@ def contact_rows(world: World, block: int, diary: Diary, touchpoints: Frame, all
     """
     rng = world.rng(block, "contacts")
     frames = []
-    for week, mood in diary.moods.items():
+    for week in diary.moods:
         open_to = _reachable(diary, week)
         if week % CAMPAIGN_EVERY == 0:
-            audience = open_to & (rng.random(len(allowed)) < np.where(mood["mode"] == DORMANT, 0.2, 0.32))
+            audience = open_to & (rng.random(len(allowed)) < 0.29)
             frames.append(_send(Mailing(world, block, diary, week, np.nonzero(audience)[0], "monthly", -1, rng)))
         if week == world.campaign_week and world.campaign:
             treated, kept = (np.nonzero(open_to & (diary.traits.treated == arm))[0] for arm in (True, False))

@@ -80,9 +80,9 @@ RULES: dict[str, Callable[[pd.DataFrame], pd.Series]] = {
 def compare(folder: Path, questions: tuple[Question, ...] = QUESTIONS) -> Iterator[dict[str, Any]]:
     """One row per question, as they come: moments, base rate, mean truth, AUC of oracle, rules, linear model and LightGBM.
 
-    Looks at the world's first 100,000 customers at most.
+    Looks at the world's first 60,000 customers at most.
     """
-    world, base = read_world(folder), open_world(folder, parts=10)
+    world, base = read_world(folder), open_world(folder, parts=6)
     for question in questions:
         early, late = _moments(world, question.days)
         fit = pd.concat([peek(base, question.task, day, question.days) for day in early], ignore_index=True)

@@ -79,15 +79,16 @@ def consent_rows(world: World, block: int, ends: dict[str, Array], entered: Arra
 def referral_rows(world: World, block: int, diary: Diary, orders: Frame, entered: Array) -> Frame:
     """Who invited those who came by referral, and what came of it; and invitations that came to nothing."""
     rng, t = world.rng(block, "referral"), diary.traits
-    owner_from = np.where(diary.start.delivered[:, 0] > NONE, -1_000, 20_000).astype(np.int64)
+    owner_from = np.where(diary.start.delivered[:, 0] > NONE, -1_000, NEVER).astype(np.int64)
     np.minimum.at(owner_from, diary.deliveries["who"], diary.deliveries["week"].astype(np.int64))
-    np.maximum.at(owner_from, diary.parted["who"], 20_000)  # people who left recommend nothing
+    owner_until = np.full(len(owner_from), NEVER)
+    np.minimum.at(owner_until, diary.parted["who"], diary.parted["week"].astype(np.int64))  # who left recommends nothing
     weight = np.exp(0.8 * t.affinity + 0.6 * t.social) * (owner_from < world.weeks)
     guests = np.nonzero((t.entry_week >= 0) & (t.acquisition == ACQUISITION.index("referral")))[0]
     if weight.sum() == 0:
         return _steps(guests[:0], guests[:0], np.zeros(0, np.int64), 0, block)
     chosen = rng.choice(len(weight), len(guests), p=weight / weight.sum())
-    fits = owner_from[chosen] < t.entry_week[guests] - 3
+    fits = (owner_from[chosen] < t.entry_week[guests] - 3) & (owner_until[chosen] > t.entry_week[guests])
     hosts, guests = chosen[fits], guests[fits]
     asked = entered[guests] - rng.integers(DAY, 20 * DAY, len(guests))
     frames = [_steps(hosts, guests, asked, 0, block), _steps(hosts, guests, entered[guests] + 60, 1, block)]
@@ -100,7 +101,8 @@ def referral_rows(world: World, block: int, diary: Diary, orders: Frame, entered
     frames.append(_steps(hosts[bought], guests[bought], first[person[bought]], 2, block))
     in_vain = rng.choice(len(weight), 2 * len(guests), p=weight / weight.sum())
     when = world.at(0) + rng.integers(0, world.weeks * 7 * DAY, len(in_vain))
-    ok = (when > world.at(0) + (owner_from[in_vain] + 2) * 7 * DAY) & (when > entered[in_vain])
+    week = (when - world.at(0)) // (7 * DAY)
+    ok = (week > owner_from[in_vain] + 2) & (week < owner_until[in_vain]) & (when > entered[in_vain])
     frames.append(_steps(in_vain[ok], np.full(int(ok.sum()), -1), when[ok], 0, block))
     frame = join(*frames)
     return frame | {"known_at": frame["happened_at"] + rng.integers(1, 3_600, len(frame["customer_id"]))}

@@ -70,10 +70,10 @@ def draw_traits(world: World, block: int) -> Traits:
     city_tier = np.clip(np.rint(3.0 - 0.6 * affluence + 1.0 * normal()), 1, 5).astype(np.int8)
     region = rng.choice(len(REGIONS), n, p=[0.14, 0.08, 0.16, 0.18, 0.13, 0.16, 0.10, 0.05])
     dealer = (region * DEALERS_PER_REGION + rng.integers(0, DEALERS_PER_REGION, n)).astype(np.int16)
-    owner = rng.random(n) < 0.31
+    owner = rng.random(n) < 0.30
     early = owner | (rng.random(n) < 0.42)
-    # The flow of new leads halves over the history: the market turns to the people it already has.
-    arrival = np.floor(world.weeks * (2 - np.sqrt(4 - 3 * rng.random(n)))).astype(np.int16)
+    # The flow of new leads falls to a third over the history: the market turns to the people it already has.
+    arrival = np.floor(world.weeks * (1.5 - np.sqrt(2.25 - 2 * rng.random(n)))).astype(np.int16)
     entry = np.where(early, -BURN_IN, arrival).astype(np.int16)
     acquisition = rng.choice(len(ACQUISITION), n, p=[0.22, 0.24, 0.2, 0.08, 0.08, 0.1, 0.08]).astype(np.int8)
     return Traits(

@@ -29,24 +29,26 @@ from worlds.carmaker.traits import Traits
 from worlds.carmaker.world import SPAN, World
 from worlds.carmaker.write import read_world
 
-__all__ = ["PATHS", "probabilities", "state_at"]
+__all__ = ["PATHS", "Look", "Watch", "ahead", "batches", "probabilities", "state_at"]
 
 Array = npt.NDArray[Any]
-PATHS = 16
+# Turning quiet is rare and matters most for churn: more paths there.
+PATHS = {"purchase_intent": 16, "churn": 64, "repurchase": 16, "upgrade": 16}
 _ROWS = 400_000  # people times paths lived on at once
 
 
-def probabilities(folder: Path, moments: pd.DataFrame, task: str, horizon_days: int, paths: int = PATHS) -> pd.DataFrame:
+def probabilities(folder: Path, moments: pd.DataFrame, task: str, horizon_days: int, paths: int | None = None) -> pd.DataFrame:
     """True probabilities of `task` for moments (columns customer_id, as_of; one row each, any order).
 
     Returns the moments' columns and `probability`; for repurchase `additional`, `replacement` and `defection`
     instead, which sum to at most one. Nobody's second identity has a truth: such rows are null. Whether a moment
-    belongs to the task's cohort is not checked. Raises `ValueError` for an unknown task or a date outside the history.
+    belongs to the task's cohort is not checked. More `paths` make the answer less noisy. Raises `ValueError` for an unknown task or a date outside the history.
     """
     if task not in HORIZONS:
         raise ValueError(f"no task {task!r}; there are {', '.join(HORIZONS)}")
     if horizon_days < 1:
         raise ValueError(f"horizon_days must be at least 1, not {horizon_days}")
+    paths = paths or PATHS[task]
     world = read_world(folder)
     days = pd.to_datetime(moments["as_of"]).dt.date
     for day in (days.min(), days.max()) if len(days) else ():
@@ -54,18 +56,18 @@ def probabilities(folder: Path, moments: pd.DataFrame, task: str, horizon_days: 
             raise ValueError(f"as_of {day} lies outside the history {world.start} to {world.end}: no state is stored there")
     names = ("additional", "replacement", "defection") if task == "repurchase" else ("probability",)
     found = np.full((len(moments), len(names)), np.nan)
-    for block, day, rows, who in _batches(world, moments["customer_id"], days):
+    for block, day, rows, who in batches(world, moments["customer_id"], days):
         traits, state = state_at(folder, block, world.week_of(day)[0])
         for begin in range(0, len(rows), max(_ROWS // paths, 1)):
             some = slice(begin, begin + max(_ROWS // paths, 1))
             copies = np.repeat(who[some], paths)
             rng = world.rng(block, "truth", (day - world.start).days * 1_000 + begin)
             look = Look(world, traits.take(copies), state.take(copies), day, horizon_days, rng)
-            found[rows[some]] = _ahead(look, _WATCH[task]).reshape(-1, paths, len(names)).mean(axis=1)
+            found[rows[some]] = ahead(look, _WATCH[task]).reshape(-1, paths, len(names)).mean(axis=1)
     return pd.concat([moments[["customer_id", "as_of"]], pd.DataFrame(found, index=moments.index, columns=list(names))], axis=1)
 
 
-def _batches(world: World, customers: pd.Series, days: pd.Series) -> Iterator[tuple[int, date, Array, Array]]:
+def batches(world: World, customers: pd.Series, days: pd.Series) -> Iterator[tuple[int, date, Array, Array]]:
     """Moments of one block on one day: block, day, rows among the moments, positions in the block."""
     number = customers.str.slice(1).astype("int64").to_numpy() - 1
     block, who, day = number // SPAN, number % SPAN, days.to_numpy()
@@ -117,7 +119,7 @@ class Watch:
     silence: bool = False
 
 
-def _ahead(look: Look, watch: Watch) -> Array:
+def ahead(look: Look, watch: Watch) -> Array:
     """The outcomes' probability along each path: (people, outcomes)."""
     first, gone = look.world.week_of(look.as_of)
     last, over = look.world.week_of(look.as_of + timedelta(days=look.days))
@@ -125,7 +127,8 @@ def _ahead(look: Look, watch: Watch) -> Array:
     sums: Array | None = None
     for week in range(first, last + (over > 0)):
         share = (over if week == last else 1.0) - (gone if week == first else 0.0)
-        arrive(look.state, week, look.rng)
+        drawing, moving = look.rng.spawn(2)  # two streams: who draws differently is still moved by the same chances
+        arrive(look.state, week, moving)
         v = hazards.view(look.world, look.traits, look.state, week)
         rate = hazards.rates(v)
         total = np.sum([rate[name] for name in watch.held_back], axis=0)
@@ -133,8 +136,8 @@ def _ahead(look: Look, watch: Watch) -> Array:
         survives = survives - ends
         parts = np.column_stack([ends * outcome / np.maximum(total, 1e-30) for outcome in watch.outcomes(v, rate)])
         sums = parts if sums is None else sums + parts
-        counts, turns = draw(rate | dict.fromkeys(watch.held_back, np.zeros_like(total)), look.rng)
-        move(v, counts, turns, look.world, look.rng)
+        counts, turns = draw(rate | dict.fromkeys(watch.held_back, np.zeros_like(total)), drawing)
+        move(v, counts, turns, look.world, moving)
     assert sums is not None  # a horizon has at least one day
     return survives[:, None] if watch.silence else sums
 
