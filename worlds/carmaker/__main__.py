@@ -46,7 +46,7 @@ def main(
             mess=_switches(mess, only or [], without or []),
         )
         summary = write_world(world, to, threads, console)
-    except (ValueError, NotOursError) as error:
+    except (ValueError, NotOursError, OSError) as error:
         console.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
     Console().print(f"invented carmaker in {to}: {sum(summary['rows'].values()):,} rows of {customers:,} customers", highlight=False)

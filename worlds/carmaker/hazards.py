@@ -1,10 +1,10 @@
 """Every intensity of the world, as a function of traits, state and week: the one definition.
 
 The simulation draws from these and the truth integrates them, so the two cannot disagree. All values are
-expected events per person and week. Three families:
+expected events per person and week. Four families:
 
     SESSIONS     self-initiated touchpoint sessions, by kind
-    others       workshop visits, charging, what the company does
+    upkeep       workshop visits, charging, what the company does
     DECISIONS    the order or disposal that ends a stretch of life
     TURNS        hidden changes of the state itself
 """
@@ -78,7 +78,7 @@ def _by_mode(v: View, active: float, fading: float, dormant: float) -> Array:
 
 def _sessions(v: View) -> Rates:
     t, s, g = v.traits, v.state, v.garage
-    lively = _by_mode(v, 1.0, 0.3, 0.06) * np.float32(np.exp(v.activity))
+    lively = _by_mode(v, 1.0, 0.3, 0.068) * np.float32(np.exp(v.activity))
     seldom = _by_mode(v, 1.0, 0.45, 0.06)
     private = np.where(t.private, np.float32(1.0), np.float32(0.25))
     wish, talk = np.minimum(s.interest, 2), s.engagement  # nobody can look at cars all day

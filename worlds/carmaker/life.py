@@ -55,7 +55,8 @@ def at_start(world: World, block: int, traits: Traits) -> State:
 
     age = np.minimum(rng.gamma(1.5, 1.9, n) * 52, 11 * 52)
     delivery = np.floor(-BURN_IN - age)
-    finance = delivery + rng.choice([0, 104, 156, 208], n, p=[0.45, 0.13, 0.3, 0.12])
+    financed = rng.random(n) < 0.55
+    finance = np.where(financed, delivery + rng.choice([104, 156, 208], n, p=[0.25, 0.5, 0.25]), NONE)
     plug = rng.random(n) < 1 / (1 + np.exp(1.4 - 0.7 * traits.electric + 0.15 * age / 52))
     interest = np.where(traits.owner_at_start, -1.3 + 0.1 * age / 52, -0.5) + normal(0.8)
     asleep = rng.random(n) < np.where(traits.owner_at_start, 0.12 + 0.035 * age / 52, 0.35)
@@ -96,9 +97,9 @@ def arrive(state: State, week: int, rng: np.random.Generator) -> dict[str, Entri
     slot = (state.delivered[who] == NONE).argmax(axis=1)
     state.cars_ever[who] += 1
     plan = state.arriving_plan[who]
-    loan_weeks = np.where(plan == 0, 0, rng.choice([104, 156, 208], len(who), p=[0.25, 0.5, 0.25]))
+    loan_weeks = rng.choice([104, 156, 208], len(who), p=[0.25, 0.5, 0.25])
     state.delivered[who, slot] = week
-    state.finance_end[who, slot] = np.where(plan == 2, week + 156, week + loan_weeks)
+    state.finance_end[who, slot] = np.select([plan == 0, plan == 2], [NONE, week + 156], week + loan_weeks)
     state.warranty_end[who, slot] = week + 156
     state.car_class[who, slot] = state.arriving_class[who]
     state.car_power[who, slot] = state.arriving_power[who]
@@ -200,8 +201,8 @@ def _place_orders(v: hazards.View, turns: dict[str, Array], rng: np.random.Gener
     swap = (kind == 2) & ~s.cancelled[who]
     leaving = who[swap]
     s.leaves[leaving, v.garage.oldest[leaving]] = (v.week + wait + rng.choice([-1, 0, 1, 2, 4], n, p=[0.1, 0.5, 0.2, 0.1, 0.1]))[swap]
-    return {"who": who, "kind": kind, "wanted": wanted, "power": s.arriving_power[who].copy(), "plan": s.arriving_plan[who].copy(),
-            "cancelled": s.cancelled[who].copy()}  # fmt: skip
+    terms = {"power": s.arriving_power[who], "plan": s.arriving_plan[who], "cancelled": s.cancelled[who]}
+    return {"who": who, "kind": kind, "wanted": wanted} | terms
 
 
 def _let_go(v: hazards.View, gone: Array, rng: np.random.Generator) -> Entries:

@@ -39,7 +39,7 @@ class State:
     arriving_plan: Array
     delivered: Array  # (n, SLOTS) week of delivery, NONE for an empty slot
     leaves: Array  # (n, SLOTS) week of the agreed disposal, NEVER without one
-    finance_end: Array  # (n, SLOTS)
+    finance_end: Array  # (n, SLOTS) week of the last instalment, NONE for a car paid in cash
     warranty_end: Array  # (n, SLOTS)
     car_class: Array  # (n, SLOTS)
     car_power: Array  # (n, SLOTS)

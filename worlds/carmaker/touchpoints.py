@@ -125,7 +125,7 @@ def _details(diary: Diary, frame: Frame, block: int, rng: np.random.Generator) -
 
     seconds = np.array([_SECONDS.get(name, 0) for name in KINDS])[kind]
     channel = np.array([code("touchpoints", "channel", _CHANNEL[name]) for name in KINDS])[kind]
-    elsewhere = (rng.random(n) < 0.4) & among(("content_read", "mini_program", "quote_request", "configurator", "model_page"))
+    elsewhere = (rng.random(n) < 0.25) & among(("content_read", "mini_program", "quote_request", "configurator", "model_page"))
     channel = np.where(elsewhere, code("touchpoints", "channel", "app"), channel)
     buyer_like = ~frame["owner"].astype(bool) | (interest > 0.3)
     chance = rng.random(n)

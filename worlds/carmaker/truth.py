@@ -42,7 +42,8 @@ def probabilities(folder: Path, moments: pd.DataFrame, task: str, horizon_days: 
 
     Returns the moments' columns and `probability`; for repurchase `additional`, `replacement` and `defection`
     instead, which sum to at most one. Nobody's second identity has a truth: such rows are null. Whether a moment
-    belongs to the task's cohort is not checked. More `paths` make the answer less noisy. Raises `ValueError` for an unknown task or a date outside the history.
+    belongs to the task's cohort is not checked. More `paths` make the answer less noisy. Raises `ValueError` for an
+    unknown task or a date outside the history.
     """
     if task not in HORIZONS:
         raise ValueError(f"no task {task!r}; there are {', '.join(HORIZONS)}")
@@ -111,7 +112,7 @@ class Look:
 class Watch:
     """A task's outcomes as intensities: `outcomes` of a week, the `held_back` names whose sum ends the wait.
 
-    With `silence` the outcome is that nothing of it happens.
+    With `silence` the outcome is that nothing of it happens, and there are no others.
     """
 
     held_back: tuple[str, ...]
@@ -124,7 +125,7 @@ def ahead(look: Look, watch: Watch) -> Array:
     first, gone = look.world.week_of(look.as_of)
     last, over = look.world.week_of(look.as_of + timedelta(days=look.days))
     survives: Array = np.ones(len(look.traits.affluence))
-    sums: Array | None = None
+    sums: list[Array] = []
     for week in range(first, last + (over > 0)):
         share = (over if week == last else 1.0) - (gone if week == first else 0.0)
         drawing, moving = look.rng.spawn(2)  # two streams: who draws differently is still moved by the same chances
@@ -134,12 +135,11 @@ def ahead(look: Look, watch: Watch) -> Array:
         total = np.sum([rate[name] for name in watch.held_back], axis=0)
         ends = survives * -np.expm1(-total * share)
         survives = survives - ends
-        parts = np.column_stack([ends * outcome / np.maximum(total, 1e-30) for outcome in watch.outcomes(v, rate)])
-        sums = parts if sums is None else sums + parts
+        parts = [ends * outcome / np.maximum(total, 1e-30) for outcome in watch.outcomes(v, rate)]
+        sums = [before + new for before, new in zip(sums, parts, strict=True)] if sums else parts
         counts, turns = draw(rate | dict.fromkeys(watch.held_back, np.zeros_like(total)), drawing)
         move(v, counts, turns, look.world, moving)
-    assert sums is not None  # a horizon has at least one day
-    return survives[:, None] if watch.silence else sums
+    return np.column_stack([survives] if watch.silence else sums)
 
 
 def _kept(rate: hazards.Rates, name: str) -> Array:
@@ -149,7 +149,7 @@ def _kept(rate: hazards.Rates, name: str) -> Array:
 
 _WATCH = {
     "purchase_intent": Watch(("first",), lambda _, rate: [rate["first"]]),
-    "churn": Watch(hazards.OWN_DEEDS, lambda _, rate: [rate["first"]], silence=True),
+    "churn": Watch(hazards.OWN_DEEDS, lambda *_: [], silence=True),
     "repurchase": Watch(
         ("additional", "replacement", "defection"), lambda _, rate: [_kept(rate, "additional"), _kept(rate, "replacement"), rate["defection"]]
     ),
