@@ -13,7 +13,9 @@ def ask(folder: Path, sql: str) -> list[tuple[object, ...]]:
     """Rows of a query over the world's tables."""
     base = duckdb.connect()
     for name in CANONICAL:
-        base.execute(f"CREATE VIEW {name} AS FROM read_parquet('{folder}/{name}/*.parquet', union_by_name = true)")
+        base.execute(
+            f"CREATE VIEW {name} AS FROM read_parquet('{folder}/{name}/*.parquet', union_by_name = true)"
+        )
     return base.execute(sql).fetchall()
 
 

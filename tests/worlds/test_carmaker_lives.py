@@ -58,7 +58,9 @@ def test_spring_festival_empties_the_showrooms_and_shows_fill_them() -> None:
         return season(world.start).at(world.week_of(day)[0])[2]
 
     assert showroom(SPRING_FESTIVAL[2024] + timedelta(days=3)) < -0.8
-    assert all(showroom(first + timedelta(days=4)) > 0.1 for year in (2023, 2024) for _, first, _ in shows(year))
+    assert all(
+        showroom(first + timedelta(days=4)) > 0.1 for year in (2023, 2024) for _, first, _ in shows(year)
+    )
     assert season(world.start).at(world.week_of(date(2023, 12, 15))[0])[0] > 0.3
 
 

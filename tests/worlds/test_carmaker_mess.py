@@ -25,11 +25,16 @@ def small_frames(n: int = 3_000) -> dict[str, Frame]:
     start = World(customers=n).at(0)
     when = start + rng.integers(0, 1_000 * DAY, n)
     base = {"customer_id": np.sort(rng.integers(1, 400, n)), "happened_at": when, "known_at": when + 60}
-    touch = {"kind": rng.integers(0, 19, n), "channel": np.zeros(n, int), "dealer_id": np.where(rng.random(n) < 0.3, 5, -1)}
+    touch = {
+        "kind": rng.integers(0, 19, n),
+        "channel": np.zeros(n, int),
+        "dealer_id": np.where(rng.random(n) < 0.3, 5, -1),
+    }
     money = {"kind": np.zeros(n, int), "amount_cents": np.full(n, 10_000)}
     return {
         "customers": base | {"profile_id": np.arange(n)},
-        "consents": base | {"consent_id": np.arange(n), "purpose": np.zeros(n, int), "state": np.zeros(n, int)},
+        "consents": base
+        | {"consent_id": np.arange(n), "purpose": np.zeros(n, int), "state": np.zeros(n, int)},
         "touchpoints": base | touch | {"touchpoint_id": np.arange(n)},
         "visits": base | money | {"visit_id": np.arange(n)},
         "orders": base | money | {"order_id": np.arange(n)},
@@ -46,7 +51,11 @@ def mess_of(switch: str) -> tuple[dict[str, Frame], Counter[str]]:
 def changed(frames: dict[str, Frame]) -> set[str]:
     """Tables that differ from the clean ones."""
     clean = small_frames()
-    return {n for n, f in frames.items() if any(c not in f or not np.array_equal(f[c], v) for c, v in clean[n].items())}
+    return {
+        n
+        for n, f in frames.items()
+        if any(c not in f or not np.array_equal(f[c], v) for c, v in clean[n].items())
+    }
 
 
 @pytest.mark.parametrize("switch", [f.name for f in fields(Mess) if f.name not in SWITCHED_ELSEWHERE])
@@ -70,7 +79,10 @@ def test_without_switches_nothing_changes_and_nothing_is_counted() -> None:
 
 def test_late_rows_are_days_to_weeks_late_and_only_from_dealers() -> None:
     frames, counts = mess_of("late")
-    waited = {name: (frames[name]["known_at"] - frames[name]["happened_at"]) / DAY for name in ("touchpoints", "visits")}
+    waited = {
+        name: (frames[name]["known_at"] - frames[name]["happened_at"]) / DAY
+        for name in ("touchpoints", "visits")
+    }
     late = {name: days > 0.5 for name, days in waited.items()}
     assert sum(int(rows.sum()) for rows in late.values()) == counts["late"]
     assert max(days.max() for days in waited.values()) <= LATEST_DAYS
@@ -114,7 +126,10 @@ def test_one_whole_day_of_touchpoints_is_known_two_weeks_later(messy: Path) -> N
 def test_a_second_identity_has_its_own_profile_and_consents_until_it_is_merged(messy: Path) -> None:
     merged = "SELECT customer_id AS old, merged_into, happened_at AS noticed FROM customers WHERE merged_into IS NOT NULL"
     assert not none(messy, merged)
-    assert none(messy, f"FROM touchpoints JOIN ({merged}) ON old = customer_id WHERE known_at > noticed AND happened_at <= known_at AND date_diff('day', happened_at, known_at) < 1")
+    assert none(
+        messy,
+        f"FROM touchpoints JOIN ({merged}) ON old = customer_id WHERE known_at > noticed AND happened_at <= known_at AND date_diff('day', happened_at, known_at) < 1",
+    )
     assert none(messy, f"SELECT old FROM ({merged}) EXCEPT SELECT customer_id FROM consents")
     assert none(messy, f"SELECT merged_into FROM ({merged}) EXCEPT SELECT customer_id FROM customers")
     assert none(messy, f"FROM ({merged}) WHERE (substr(old, 2)::BIGINT - 1) % {SPAN} < {BLOCK}")
@@ -127,7 +142,9 @@ def test_the_first_part_of_one_table_lacks_an_optional_column(messy: Path, clean
 
 
 def test_an_unannounced_kind_and_channel_appear_late_in_the_history(messy: Path, clean: Path) -> None:
-    novel = "FROM touchpoints WHERE (kind = 'vr_showroom' OR channel = 'short_video') AND happened_at <= known_at"
+    novel = (
+        "FROM touchpoints WHERE (kind = 'vr_showroom' OR channel = 'short_video') AND happened_at <= known_at"
+    )
     assert none(clean, novel)
     assert not none(messy, novel)
     assert none(messy, f"{novel} AND happened_at < TIMESTAMP '2024-10-01'")
@@ -145,9 +162,16 @@ def test_planted_leaks_lie_apart_and_know_the_future(messy: Path, clean: Path) -
     backdated = pc.and_(pc.less(notes["known_at"], notes["written_at"]), pc.greater_equal(notes["rating"], 4))
     assert pc.mean(pc.cast(backdated, "float64")).as_py() == pytest.approx(0.5, abs=0.05)
     snapshot = pq.read_table(messy / "leaks" / "customer_snapshot" / "part-00000.parquet")
-    assert {"lifetime_orders", "cars_now", "last_seen", "current_tier", "extracted_at"} <= set(snapshot.column_names)
-    counted = ask(messy, "SELECT count(DISTINCT order_id) FROM orders WHERE kind = 'order' AND customer_id <= 'C00010000'")[0][0]
-    assert pc.sum(snapshot["lifetime_orders"]).as_py() == pytest.approx(counted, rel=0.05)  # it counts re-deliveries twice
+    assert {"lifetime_orders", "cars_now", "last_seen", "current_tier", "extracted_at"} <= set(
+        snapshot.column_names
+    )
+    counted = ask(
+        messy,
+        "SELECT count(DISTINCT order_id) FROM orders WHERE kind = 'order' AND customer_id <= 'C00010000'",
+    )[0][0]
+    assert pc.sum(snapshot["lifetime_orders"]).as_py() == pytest.approx(
+        counted, rel=0.05
+    )  # it counts re-deliveries twice
 
 
 def test_every_kind_of_mess_is_counted_in_the_world_file(messy: Path, clean: Path) -> None:
@@ -166,4 +190,6 @@ def test_drift_brings_a_channel_and_a_price_war_from_its_date_on() -> None:
     touch, plain = frames["touchpoints"], small_frames()["touchpoints"]
     moved = touch["channel"] != plain["channel"]
     assert int(moved.sum()) == counts["drifted_channel"] > 0
-    assert (touch["happened_at"][moved] >= World(customers=400).at(0) + (day - start) / timedelta(seconds=1)).all()
+    assert (
+        touch["happened_at"][moved] >= World(customers=400).at(0) + (day - start) / timedelta(seconds=1)
+    ).all()

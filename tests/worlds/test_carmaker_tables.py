@@ -37,7 +37,9 @@ def test_values_keep_to_the_declaration(messy: Path, name: str) -> None:
         if column.type == "timestamp":
             assert none(messy, f"FROM {table} WHERE {c} <> date_trunc('second', {c})"), column.name
         if column.references:
-            assert none(messy, f"SELECT {c} FROM {table} EXCEPT SELECT customer_id FROM {column.references}"), column.name
+            assert none(
+                messy, f"SELECT {c} FROM {table} EXCEPT SELECT customer_id FROM {column.references}"
+            ), column.name
 
 
 @pytest.mark.parametrize("name", list(CANONICAL))
@@ -69,7 +71,11 @@ def test_nobody_does_anything_before_being_known(clean: Path, name: str) -> None
 def test_the_whole_event_catalogue_occurs(messy: Path) -> None:
     assert {row[0] for row in ask(messy, "SELECT DISTINCT kind FROM touchpoints")} == set(KINDS)
     for name in ("consents", "vehicles", "orders", "visits", "contacts", "points", "referrals"):
-        seen = {row[0] for row in ask(messy, f"SELECT DISTINCT kind FROM {name}")} if name != "consents" else {"granted", "withdrawn", "refused"}
+        seen = (
+            {row[0] for row in ask(messy, f"SELECT DISTINCT kind FROM {name}")}
+            if name != "consents"
+            else {"granted", "withdrawn", "refused"}
+        )
         declared = CANONICAL[name]["state" if name == "consents" else "kind"].values
         assert seen == set(declared or ()), name
 
@@ -120,7 +126,12 @@ def test_cars_are_served_and_charged_only_while_held(clean: Path) -> None:
 
 
 def test_points_follow_the_published_rules(clean: Path) -> None:
-    by_reason = dict(ask(clean, "SELECT reason, list_sort(list(DISTINCT points)) FROM points WHERE kind = 'earned' AND reason <> 'workshop' GROUP BY ALL"))
+    by_reason = dict(
+        ask(
+            clean,
+            "SELECT reason, list_sort(list(DISTINCT points)) FROM points WHERE kind = 'earned' AND reason <> 'workshop' GROUP BY ALL",
+        )
+    )
     assert by_reason == {"activity": [50], "good post": [300]}
     (paid,), (given,) = (
         ask(clean, "SELECT sum(amount_cents // 100)::BIGINT FROM visits")[0],
@@ -128,7 +139,9 @@ def test_points_follow_the_published_rules(clean: Path) -> None:
     )
     assert isinstance(paid, int)
     assert isinstance(given, int)
-    assert given == pytest.approx(paid, rel=0.01)  # a visit of the last hours is known, its points are not yet
+    assert given == pytest.approx(
+        paid, rel=0.01
+    )  # a visit of the last hours is known, its points are not yet
 
 
 def test_withdrawn_marketing_consent_ends_the_messages(clean: Path, messy: Path) -> None:
@@ -149,14 +162,19 @@ def test_the_world_says_everywhere_that_it_is_invented(messy: Path) -> None:
 
 
 def test_the_maturity_ledger_covers_every_source_and_respects_late_arrivals(messy: Path, clean: Path) -> None:
-    late, prompt = ({row["source"]: row["complete_until"] for row in pq.read_table(f / "maturity.parquet").to_pylist()} for f in (messy, clean))
+    late, prompt = (
+        {row["source"]: row["complete_until"] for row in pq.read_table(f / "maturity.parquet").to_pylist()}
+        for f in (messy, clean)
+    )
     assert set(late) == set(prompt) == set(CANONICAL)
     assert pq.read_table(messy / "maturity.parquet").schema.field("complete_until").type == pa.timestamp("us")
     assert late["visits"] < prompt["visits"]
     for name in CANONICAL:
         waited = f"happened_at < TIMESTAMP '{late[name]}'"
         (days,) = ask(messy, f"SELECT max(date_diff('day', happened_at, known_at)) FROM (SELECT happened_at, min(known_at) AS known_at FROM \"{name}\" WHERE {waited} GROUP BY \"{CANONICAL[name].key}\", happened_at)")[0]  # fmt: skip
-        end = ask(messy, f"SELECT date_diff('day', TIMESTAMP '{late[name]}', TIMESTAMP '{read_world(messy).end}')")[0][0]
+        end = ask(
+            messy, f"SELECT date_diff('day', TIMESTAMP '{late[name]}', TIMESTAMP '{read_world(messy).end}')"
+        )[0][0]
         assert isinstance(days, int)
         assert isinstance(end, int)
         assert days <= end, name

@@ -25,7 +25,11 @@ def run(*arguments: str) -> tuple[int, str]:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+    return {
+        str(file.relative_to(folder)): file.read_bytes()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }
 
 
 def test_same_seed_same_files_with_one_process_or_two(messy: Path, tmp_path: Path) -> None:
@@ -43,7 +47,9 @@ def test_a_block_does_not_depend_on_those_before_it(messy: Path, tmp_path: Path)
 
 def test_customers_are_sorted_across_parts(messy: Path) -> None:
     for name in CANONICAL:
-        first, second = (pq.read_table(part(messy, name, block))["customer_id"].to_pylist() for block in (0, 1))
+        first, second = (
+            pq.read_table(part(messy, name, block))["customer_id"].to_pylist() for block in (0, 1)
+        )
         assert max(first) < min(second), name
 
 
@@ -69,7 +75,9 @@ def test_a_foreign_folder_is_refused_and_stays_as_it_was(tmp_path: Path) -> None
     assert (tmp_path / "precious.txt").read_text() == "mine"
 
 
-def test_a_failure_leaves_the_old_world_and_no_debris(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_leaves_the_old_world_and_no_debris(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_world(SMALL, tmp_path / "world", threads=1)
     before = content(tmp_path / "world")
 
@@ -91,11 +99,23 @@ def test_settings_survive_the_world_file(tmp_path: Path) -> None:
 
 
 def test_the_command_writes_reports_and_says_invented(tmp_path: Path) -> None:
-    code, output = run("--customers", "300", "--to", str(tmp_path / "world"), "--no-sanity", "--without", "late", "--without", "leaks")
+    code, output = run(
+        "--customers",
+        "300",
+        "--to",
+        str(tmp_path / "world"),
+        "--no-sanity",
+        "--without",
+        "late",
+        "--without",
+        "leaks",
+    )
     assert code == 0, output
     assert "invented carmaker" in output
     told = json.loads((tmp_path / "world" / "world.json").read_text())
-    assert told["settings"]["mess"] == {name: name not in {"late", "leaks"} for name in told["settings"]["mess"]}
+    assert told["settings"]["mess"] == {
+        name: name not in {"late", "leaks"} for name in told["settings"]["mess"]
+    }
 
 
 @pytest.mark.parametrize(("arguments", "hint"), [

@@ -14,7 +14,9 @@ from worlds.carmaker.write import NotOursError, write_world
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _KINDS = [switch.name for switch in fields(Mess)]
-_Kinds = Annotated[list[str] | None, typer.Option(help=f"a kind of mess; repeat for more. One of: {', '.join(_KINDS)}")]
+_Kinds = Annotated[
+    list[str] | None, typer.Option(help=f"a kind of mess; repeat for more. One of: {', '.join(_KINDS)}")
+]
 
 
 @app.command()
@@ -24,11 +26,15 @@ def main(
     customers: Annotated[int, typer.Option(help="people in the world")] = 100_000,
     seed: Annotated[int, typer.Option(help="another seed, another world")] = 7,
     years: Annotated[int, typer.Option(help="years of history")] = 3,
-    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="first day of the history")] = datetime(2022, 7, 1),
+    start: Annotated[
+        datetime, typer.Option(formats=["%Y-%m-%d"], help="first day of the history")
+    ] = datetime(2022, 7, 1),
     mess: Annotated[bool, typer.Option(help="plant the mess of real data")] = True,
     only: _Kinds = None,
     without: _Kinds = None,
-    drift_from: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="day on which the market changes")] = None,
+    drift_from: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="day on which the market changes")
+    ] = None,
     campaign: Annotated[bool, typer.Option(help="run the campaign with a random hold-out")] = True,
     threads: Annotated[int, typer.Option(min=1, help="processes; the content does not depend on it")] = 2,
     sanity: Annotated[bool, typer.Option(help="print the sanity table afterwards")] = True,
@@ -49,7 +55,10 @@ def main(
     except (ValueError, NotOursError, OSError) as error:
         console.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
-    Console().print(f"invented carmaker in {to}: {sum(summary['rows'].values()):,} rows of {customers:,} customers", highlight=False)
+    Console().print(
+        f"invented carmaker in {to}: {sum(summary['rows'].values()):,} rows of {customers:,} customers",
+        highlight=False,
+    )
     if sanity:
         print_sanity(to, Console(width=None if Console().is_terminal else 150))
 

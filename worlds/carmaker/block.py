@@ -23,7 +23,13 @@ from worlds.carmaker.world import World, seconds
 __all__ = ["part", "write_block"]
 
 Array = npt.NDArray[Any]
-_NUMBERED = {"touchpoints": "touchpoint_id", "visits": "visit_id", "contacts": "contact_id", "points": "points_id", "charges": "charge_id"}
+_NUMBERED = {
+    "touchpoints": "touchpoint_id",
+    "visits": "visit_id",
+    "contacts": "contact_id",
+    "points": "points_id",
+    "charges": "charge_id",
+}
 _ROWS_PER_BLOCK = 100_000_000  # numbers reserved for the rows of one table in one block
 
 
@@ -44,7 +50,9 @@ def write_block(world: World, block: int, folder: Path) -> dict[str, Any]:
     for name, frame in frames.items():
         known = sort(pick(frame, np.nonzero(frame["known_at"] < end)[0]))
         tables[name] = encode(name, known)
-    if world.mess.missing_columns and block == 0 and world.blocks > 1:  # a column that nobody delivers is another matter
+    if (
+        world.mess.missing_columns and block == 0 and world.blocks > 1
+    ):  # a column that nobody delivers is another matter
         tables["charges"] = tables["charges"].drop_columns(["duration_s"])
         counts["missing_columns"] += 1
     if world.mess.leaks:
@@ -61,7 +69,12 @@ def write_block(world: World, block: int, folder: Path) -> dict[str, Any]:
 def _frames(world: World, block: int, diary: Diary) -> dict[str, Frame]:
     """The clean rows of all canonical tables."""
     start = diary.start
-    entered = entered_at(world, block, diary.traits.entry_week, np.where(start.delivered[:, 0] > NONE, start.delivered[:, 0], NONE))
+    entered = entered_at(
+        world,
+        block,
+        diary.traits.entry_week,
+        np.where(start.delivered[:, 0] > NONE, start.delivered[:, 0], NONE),
+    )
     ends = consent_ends(world, block, diary)
     orders = order_rows(world, block, diary)
     touchpoints = _shown(world, touchpoint_rows(world, block, diary, orders, entered))
@@ -78,7 +91,9 @@ def _frames(world: World, block: int, diary: Diary) -> dict[str, Frame]:
         "referrals": referral_rows(world, block, diary, orders, entered),
         "charges": charge_rows(world, block, diary),
     }
-    frames["referrals"]["referral_id"] = block * 1_000_000 + np.arange(len(frames["referrals"]["customer_id"]))
+    frames["referrals"]["referral_id"] = block * 1_000_000 + np.arange(
+        len(frames["referrals"]["customer_id"])
+    )
     for name, key in _NUMBERED.items():
         frames[name] = sort(frames[name])
         frames[name][key] = block * _ROWS_PER_BLOCK + np.arange(len(frames[name]["customer_id"]))
@@ -94,7 +109,10 @@ def _truth(world: World, block: int, diary: Diary) -> dict[str, pa.Table]:
     """Hidden traits, hidden states at the snapshots, and the campaign's individual effects."""
     everybody = numbers(block, np.arange(world.people(block)))
     states = [
-        pa.table({"customer_id": identifiers("C", everybody, 8), "week": np.full(len(everybody), week, np.int16)} | state.columns())
+        pa.table(
+            {"customer_id": identifiers("C", everybody, 8), "week": np.full(len(everybody), week, np.int16)}
+            | state.columns()
+        )
         for week, state in diary.states.items()
     ]
     truth = {
@@ -103,7 +121,9 @@ def _truth(world: World, block: int, diary: Diary) -> dict[str, pa.Table]:
     }
     if world.campaign:
         reached = campaign_truth(world, diary)
-        truth["campaign"] = pa.table({"customer_id": identifiers("C", numbers(block, reached.pop("who")), 8)} | reached)
+        truth["campaign"] = pa.table(
+            {"customer_id": identifiers("C", numbers(block, reached.pop("who")), 8)} | reached
+        )
     return truth
 
 

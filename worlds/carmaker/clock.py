@@ -12,7 +12,9 @@ __all__ = ["entered_at", "evening_hours", "numbers", "opening_hours"]
 Array = npt.NDArray[Any]
 HOUR = 3_600
 # Hours are UTC; the people live eight hours ahead.
-_EVENING = np.cumsum([0.04, 0.04, 0.05, 0.05, 0.07, 0.06, 0.04, 0.04, 0.04, 0.05, 0.06, 0.09, 0.12, 0.13, 0.12])
+_EVENING = np.cumsum(
+    [0.04, 0.04, 0.05, 0.05, 0.07, 0.06, 0.04, 0.04, 0.04, 0.05, 0.06, 0.09, 0.12, 0.13, 0.12]
+)
 
 
 def evening_hours(world: World, week: Array, rng: np.random.Generator) -> Array:
@@ -35,7 +37,9 @@ def _second(world: World, week: Array, rng: np.random.Generator, in_day: Array) 
 def numbers(block: int, who: Array) -> Array:
     """Customer numbers of people in a block; second identities follow after BLOCK, still below the next block's."""
     if len(who) and who.max() >= SPAN:
-        raise ValueError(f"position {who.max()} does not fit the {SPAN} numbers reserved for a block of {BLOCK}")
+        raise ValueError(
+            f"position {who.max()} does not fit the {SPAN} numbers reserved for a block of {BLOCK}"
+        )
     return block * SPAN + who.astype(np.int64) + 1
 
 
@@ -44,5 +48,9 @@ def entered_at(world: World, block: int, entry_week: Array, first_delivery: Arra
     rng = world.rng(block, "entered")
     entered = evening_hours(world, entry_week, rng)
     early = world.at(0) - rng.integers(190 * DAY, 900 * DAY, len(entry_week))
-    before_car = world.at(0) + first_delivery.astype(np.int64) * 7 * DAY - rng.integers(14 * DAY, 90 * DAY, len(entry_week))
+    before_car = (
+        world.at(0)
+        + first_delivery.astype(np.int64) * 7 * DAY
+        - rng.integers(14 * DAY, 90 * DAY, len(entry_week))
+    )
     return np.where(entry_week >= 0, entered, np.where(first_delivery > -10_000, before_car, early))

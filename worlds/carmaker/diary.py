@@ -57,7 +57,12 @@ def keep_diary(world: World, block: int) -> Diary:
             if week.week >= 0:
                 behaviour.append(_behaviour(week))
             if week.week >= 0 and (week.week % CAMPAIGN_EVERY == 0 or week.week == world.campaign_week):
-                moods[week.week] = {"mode": week.mode, "engagement": week.engagement, "present": week.present, "owner": week.garage.owner}
+                moods[week.week] = {
+                    "mode": week.mode,
+                    "engagement": week.engagement,
+                    "present": week.present,
+                    "owner": week.garage.owner,
+                }
             weeks.append(_without_bulk(week))
         if now >= 0 and now % SNAPSHOT_EVERY == 0:
             states[now] = state.take(everybody)

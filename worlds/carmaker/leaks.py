@@ -20,7 +20,10 @@ Array = npt.NDArray[Any]
 
 def leak_tables(world: World, block: int, frames: dict[str, Frame]) -> dict[str, pa.Table]:
     """The leak tables of one block."""
-    return {"customer_snapshot": _snapshot(world, block, frames), "adviser_notes": _notes(world, block, frames["orders"])}
+    return {
+        "customer_snapshot": _snapshot(world, block, frames),
+        "adviser_notes": _notes(world, block, frames["orders"]),
+    }
 
 
 def _snapshot(world: World, block: int, frames: dict[str, Frame]) -> pa.Table:
@@ -28,7 +31,9 @@ def _snapshot(world: World, block: int, frames: dict[str, Frame]) -> pa.Table:
 
     def per_person(table: str, kind: int | None = None) -> tuple[Array, Array]:
         frame = frames[table]
-        keep = frame["known_at"] < end if kind is None else (frame["known_at"] < end) & (frame["kind"] == kind)
+        keep = (
+            frame["known_at"] < end if kind is None else (frame["known_at"] < end) & (frame["kind"] == kind)
+        )
         position = frame["customer_id"][keep] - block * SPAN - 1
         ours = position < n
         return position[ours], frame["happened_at"][keep][ours]
@@ -40,7 +45,9 @@ def _snapshot(world: World, block: int, frames: dict[str, Frame]) -> pa.Table:
     position, when = per_person("touchpoints")
     np.maximum.at(seen, position, np.minimum(when, end))
     tier = count("points", 3)
-    words = pa.DictionaryArray.from_arrays(pa.array(np.minimum(tier, 3).astype(np.int8)), pa.array(["none", "silver", "gold", "diamond"]))
+    words = pa.DictionaryArray.from_arrays(
+        pa.array(np.minimum(tier, 3).astype(np.int8)), pa.array(["none", "silver", "gold", "diamond"])
+    )
     return pa.table(
         {
             "customer_id": identifiers("C", block * SPAN + 1 + np.arange(n), 8),
@@ -59,8 +66,12 @@ def _notes(world: World, block: int, orders: Frame) -> pa.Table:
     rows = np.nonzero((orders["kind"] == 0) & (rng.random(len(orders["kind"])) < 0.8))[0]
     dull = rng.integers(0, world.people(block), len(rows))
     customer = np.concatenate([orders["customer_id"][rows], block * SPAN + 1 + dull])
-    written = np.concatenate([orders["happened_at"][rows] + DAY, world.at(0) + rng.integers(0, world.weeks * 7 * DAY, len(rows))])
-    dated = np.concatenate([orders["happened_at"][rows] - rng.integers(5 * DAY, 40 * DAY, len(rows)), written[len(rows) :]])
+    written = np.concatenate(
+        [orders["happened_at"][rows] + DAY, world.at(0) + rng.integers(0, world.weeks * 7 * DAY, len(rows))]
+    )
+    dated = np.concatenate(
+        [orders["happened_at"][rows] - rng.integers(5 * DAY, 40 * DAY, len(rows)), written[len(rows) :]]
+    )
     rating = np.concatenate([rng.integers(4, 6, len(rows)), rng.integers(1, 4, len(rows))])
     order = np.lexsort((dated, customer))
 

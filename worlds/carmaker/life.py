@@ -81,7 +81,9 @@ def at_start(world: World, block: int, traits: Traits) -> State:
         finance_end=slots(finance, NONE, np.int16),
         warranty_end=slots(delivery + 156, NONE, np.int16),
         car_class=slots(_class_of_taste(traits, rng), 0, np.int8),
-        car_power=slots(np.where(plug, rng.choice([2, 3], n), rng.choice([0, 1], n, p=[0.85, 0.15])), 0, np.int8),
+        car_power=slots(
+            np.where(plug, rng.choice([2, 3], n), rng.choice([0, 1], n, p=[0.85, 0.15])), 0, np.int8
+        ),
         car_number=slots(np.ones(n), 0, np.int8),
     )
 
@@ -117,7 +119,9 @@ def arrive(state: State, week: int, rng: np.random.Generator) -> dict[str, Entri
 
 def draw(rate: hazards.Rates, rng: np.random.Generator) -> tuple[dict[str, Array], dict[str, Array]]:
     """Counts of behaviour and at most one decision per person, and hidden turns, from the intensities."""
-    turns = {name: rng.random(len(rate[name]), dtype=np.float32) < -np.expm1(-rate[name]) for name in hazards.TURNS}
+    turns = {
+        name: rng.random(len(rate[name]), dtype=np.float32) < -np.expm1(-rate[name]) for name in hazards.TURNS
+    }
     stacked = np.cumsum([rate[name] for name in hazards.DECISIONS], axis=0)
     total = stacked[-1]
     decided = rng.random(len(total)) < -np.expm1(-total)
@@ -127,7 +131,9 @@ def draw(rate: hazards.Rates, rng: np.random.Generator) -> tuple[dict[str, Array
     return counts, turns | {name: decided & (which == i) for i, name in enumerate(hazards.DECISIONS)}
 
 
-def move(v: hazards.View, counts: dict[str, Array], turns: dict[str, Array], world: World, rng: np.random.Generator) -> tuple[Entries, Entries]:
+def move(
+    v: hazards.View, counts: dict[str, Array], turns: dict[str, Array], world: World, rng: np.random.Generator
+) -> tuple[Entries, Entries]:
     """Move the state of `v` to the start of the next week. Returns the orders placed and the cars parted with."""
     s, t = v.state, v.traits
     ordered = _place_orders(v, turns, rng)
@@ -135,14 +141,25 @@ def move(v: hazards.View, counts: dict[str, Array], turns: dict[str, Array], wor
     tests, complaints = np.minimum(counts["test_drive"], 2), np.minimum(counts["complaint"], 2)
     noise = rng.standard_normal((3, len(s.interest)), dtype=np.float32)
     here = v.present > 0
-    interest = s.interest + 0.025 * (hazards.interest_mean(v) - s.interest) + 0.2 * noise[0] + 0.25 * tests + 1.5 * turns["spark"]
+    interest = (
+        s.interest
+        + 0.025 * (hazards.interest_mean(v) - s.interest)
+        + 0.2 * noise[0]
+        + 0.25 * tests
+        + 1.5 * turns["spark"]
+    )
     if v.week == world.campaign_week and world.campaign:
         interest = interest + t.treated * (t.marketing_until > v.week) * t.campaign_effect
     interest = np.where(turns["lost"], -2.2, interest)
     s.interest = np.where(here, interest, t.entry_interest).astype(np.float32)
     engagement = s.engagement + 0.04 * (hazards.engagement_mean(v) - s.engagement) + 0.16 * noise[1]
     s.engagement = np.where(here, engagement, s.engagement).astype(np.float32)
-    satisfaction = s.satisfaction + 0.03 * (hazards.satisfaction_mean(v) - s.satisfaction) + 0.12 * noise[2] - 0.5 * complaints
+    satisfaction = (
+        s.satisfaction
+        + 0.03 * (hazards.satisfaction_mean(v) - s.satisfaction)
+        + 0.12 * noise[2]
+        - 0.5 * complaints
+    )
     # Bounded: complaints feed on dissatisfaction and would otherwise feed themselves.
     s.satisfaction = np.clip(satisfaction - 0.1 * counts["repair"], -3, 3).astype(np.float32)
     s.grievance = np.minimum(0.92 * s.grievance + complaints, 3).astype(np.float32)
@@ -155,7 +172,9 @@ def move(v: hazards.View, counts: dict[str, Array], turns: dict[str, Array], wor
     return ordered, parted
 
 
-def live(world: World, block: int, traits: Traits, state: State, weeks: range) -> Iterator[tuple[State, Week | None]]:
+def live(
+    world: World, block: int, traits: Traits, state: State, weeks: range
+) -> Iterator[tuple[State, Week | None]]:
     """Live a whole block from its state at the start of the first week: yields the state before each week, and what happened the week before.
 
     Begun again from a stored state it is the same life, because each week has its own random numbers.
@@ -173,7 +192,12 @@ def live(world: World, block: int, traits: Traits, state: State, weeks: range) -
 
 
 def _class_of_taste(traits: Traits, rng: np.random.Generator) -> Array:
-    taste = 2.8 + 0.9 * traits.affluence - 0.3 * traits.price_sensitivity + 0.6 * rng.standard_normal(len(traits.affluence))
+    taste = (
+        2.8
+        + 0.9 * traits.affluence
+        - 0.3 * traits.price_sensitivity
+        + 0.6 * rng.standard_normal(len(traits.affluence))
+    )
     return np.clip(np.rint(taste), 1, 6).astype(np.int8)
 
 
@@ -200,7 +224,9 @@ def _place_orders(v: hazards.View, turns: dict[str, Array], rng: np.random.Gener
     s.arrives[who], s.hold_until[who] = v.week + wait, v.week + HOLD
     swap = (kind == 2) & ~s.cancelled[who]
     leaving = who[swap]
-    s.leaves[leaving, v.garage.oldest[leaving]] = (v.week + wait + rng.choice([-1, 0, 1, 2, 4], n, p=[0.1, 0.5, 0.2, 0.1, 0.1]))[swap]
+    s.leaves[leaving, v.garage.oldest[leaving]] = (
+        v.week + wait + rng.choice([-1, 0, 1, 2, 4], n, p=[0.1, 0.5, 0.2, 0.1, 0.1])
+    )[swap]
     terms = {"power": s.arriving_power[who], "plan": s.arriving_plan[who], "cancelled": s.cancelled[who]}
     return {"who": who, "kind": kind, "wanted": wanted} | terms
 

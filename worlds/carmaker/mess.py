@@ -71,7 +71,11 @@ def _new_channel(frames: Frames, load: Load) -> Frames:
     assert load.world.drift_from is not None
     t = frames["touchpoints"]
     content = np.isin(t["kind"], [KINDS.index(name) for name in ("content_read", "live_stream", "social")])
-    moved = content & (t["happened_at"] >= seconds(load.world.drift_from)) & (load.rng.random(len(content)) < 0.35)
+    moved = (
+        content
+        & (t["happened_at"] >= seconds(load.world.drift_from))
+        & (load.rng.random(len(content)) < 0.35)
+    )
     load.counts["drifted_channel"] += int(moved.sum())
     new = t | {"channel": np.where(moved, code("touchpoints", "channel", "short_video"), t["channel"])}
     return frames | {"touchpoints": new}
@@ -83,10 +87,14 @@ def _merges(frames: Frames, load: Load) -> Frames:
     who = np.sort(load.rng.choice(people, min(people // 100 + 1, SPAN - BLOCK), replace=False))
     second = np.full(people, -1, np.int64)
     second[who] = np.arange(len(who))
-    noticed = seconds(load.world.start) + load.rng.integers(90 * DAY, (load.world.weeks - 6) * 7 * DAY, people)
+    noticed = seconds(load.world.start) + load.rng.integers(
+        90 * DAY, (load.world.weeks - 6) * 7 * DAY, people
+    )
     position = t["customer_id"] - load.block * SPAN - 1
     known_early = t["known_at"] < noticed[position]
-    moved = (second[position] >= 0) & known_early & (t["dealer_id"] < 0) & (load.rng.random(len(position)) < 0.4)
+    moved = (
+        (second[position] >= 0) & known_early & (t["dealer_id"] < 0) & (load.rng.random(len(position)) < 0.4)
+    )
     alias = load.block * SPAN + BLOCK + 1 + second[position]
     born = np.full(people, np.iinfo(np.int64).max)
     np.minimum.at(born, position[moved], t["happened_at"][moved])
@@ -96,14 +104,23 @@ def _merges(frames: Frames, load: Load) -> Frames:
     number = load.block * SPAN + BLOCK + 1 + second[used]
     return frames | {
         "touchpoints": t | {"customer_id": np.where(moved, alias, t["customer_id"])},
-        "customers": join(frames["customers"], *_second_profiles(load.block, used, number, born[used] - 30, noticed[used])),
+        "customers": join(
+            frames["customers"], *_second_profiles(load.block, used, number, born[used] - 30, noticed[used])
+        ),
         "consents": join(frames["consents"], *_second_consents(number, born[used] - 20)),
     }
 
 
-def _second_profiles(block: int, who: Array, number: Array, born: Array, noticed: Array) -> tuple[Frame, Frame]:
+def _second_profiles(
+    block: int, who: Array, number: Array, born: Array, noticed: Array
+) -> tuple[Frame, Frame]:
     first = {"profile_id": number * 10, "customer_id": number, "happened_at": born, "known_at": born}
-    merged = first | {"profile_id": number * 10 + 1, "happened_at": noticed, "known_at": noticed, "merged_into": block * SPAN + 1 + who}
+    merged = first | {
+        "profile_id": number * 10 + 1,
+        "happened_at": noticed,
+        "known_at": noticed,
+        "merged_into": block * SPAN + 1 + who,
+    }
     return first, merged
 
 
@@ -125,11 +142,16 @@ def _late(frames: Frames, load: Load) -> Frames:
     """Dealers send some of their books days to weeks later."""
     t, v = frames["touchpoints"], frames["visits"]
     delayed = {}
-    for name, frame, share in (("touchpoints", t, np.where(t["dealer_id"] >= 0, 0.15, 0.0)), ("visits", v, np.full(len(v["kind"]), 0.12))):
+    for name, frame, share in (
+        ("touchpoints", t, np.where(t["dealer_id"] >= 0, 0.15, 0.0)),
+        ("visits", v, np.full(len(v["kind"]), 0.12)),
+    ):
         late = load.rng.random(len(share)) < share
         days = np.clip(np.exp(2.0 + 0.9 * load.rng.standard_normal(len(share))), 1, LATEST_DAYS)
         arrives = frame["happened_at"] + np.rint(days * DAY).astype(np.int64)
-        delayed[name] = frame | {"known_at": np.where(late, np.maximum(arrives, frame["known_at"]), frame["known_at"])}
+        delayed[name] = frame | {
+            "known_at": np.where(late, np.maximum(arrives, frame["known_at"]), frame["known_at"])
+        }
         load.counts["late"] += int(late.sum())
     return frames | delayed
 
@@ -147,9 +169,15 @@ def _late_day(frames: Frames, load: Load) -> Frames:
 def _corrections(frames: Frames, load: Load) -> Frames:
     """The same key again with another amount, known later."""
     new = {}
-    for name, column, share in (("visits", "amount_cents", 0.03), ("orders", "amount_cents", 0.02), ("vehicles", "price_cents", 0.01)):
+    for name, column, share in (
+        ("visits", "amount_cents", 0.03),
+        ("orders", "amount_cents", 0.02),
+        ("vehicles", "price_cents", 0.01),
+    ):
         frame = frames[name]
-        again = pick(frame, np.nonzero((load.rng.random(len(frame["customer_id"])) < share) & (frame[column] > 0))[0])
+        again = pick(
+            frame, np.nonzero((load.rng.random(len(frame["customer_id"])) < share) & (frame[column] > 0))[0]
+        )
         n = len(again["customer_id"])
         again[column] = np.rint(again[column] * load.rng.uniform(0.7, 1.2, n)).astype(np.int64)
         again["known_at"] = again["known_at"] + load.rng.integers(2 * DAY, 30 * DAY, n)
@@ -164,7 +192,9 @@ def _wrong_clock(frames: Frames, load: Load) -> Frames:
     wrong = load.rng.random(len(t["kind"])) < 0.0004
     load.counts["wrong_clock"] += int(wrong.sum())
     ahead = load.rng.integers(60 * DAY, 900 * DAY, len(wrong))
-    return frames | {"touchpoints": t | {"happened_at": np.where(wrong, t["happened_at"] + ahead, t["happened_at"])}}
+    return frames | {
+        "touchpoints": t | {"happened_at": np.where(wrong, t["happened_at"] + ahead, t["happened_at"])}
+    }
 
 
 def _duplicates(frames: Frames, load: Load) -> Frames:

@@ -44,11 +44,16 @@ def contact_rows(world: World, block: int, diary: Diary, touchpoints: Frame, all
         open_to = _reachable(diary, week)
         if week % CAMPAIGN_EVERY == 0:
             audience = open_to & (rng.random(len(allowed)) < 0.29)
-            frames.append(_send(Mailing(world, block, diary, week, np.nonzero(audience)[0], "monthly", -1, rng)))
+            frames.append(
+                _send(Mailing(world, block, diary, week, np.nonzero(audience)[0], "monthly", -1, rng))
+            )
         if week == world.campaign_week and world.campaign:
             treated, kept = (np.nonzero(open_to & (diary.traits.treated == arm))[0] for arm in (True, False))
             frames.append(_send(Mailing(world, block, diary, week, treated, "loyalty offer", 0, rng)))
-            frames.append(_sent(Mailing(world, block, diary, week, kept, "loyalty offer", 1, rng)) | {"channel": np.full(len(kept), -1)})
+            frames.append(
+                _sent(Mailing(world, block, diary, week, kept, "loyalty offer", 1, rng))
+                | {"channel": np.full(len(kept), -1)}
+            )
     frames.append(_calls(touchpoints, rng))
     gone = np.nonzero((allowed > 0) & (allowed < FOREVER))[0]
     if world.mess.withdrawals:
@@ -64,7 +69,11 @@ def _reachable(diary: Diary, week: int) -> Array:
 def _send(m: Mailing) -> Frame:
     """Sent, and for some delivered, opened, answered: the livelier, the likelier."""
     sent, mood, n = _sent(m), m.diary.moods[m.week], len(m.who)
-    calm = mood["engagement"][m.who] - 0.4 * m.diary.traits.reactance[m.who] - np.array([0, 1.0, 2.6])[mood["mode"][m.who]]
+    calm = (
+        mood["engagement"][m.who]
+        - 0.4 * m.diary.traits.reactance[m.who]
+        - np.array([0, 1.0, 2.6])[mood["mode"][m.who]]
+    )
     frames, left, when = [sent], np.ones(n, bool), sent["happened_at"]
     for step, chance, delay in (
         (DELIVERED, np.full(n, 0.96), 300),
@@ -93,7 +102,9 @@ def _calls(touchpoints: Frame, rng: np.random.Generator) -> Frame:
     drove = np.nonzero(touchpoints["kind"] == KINDS.index("test_drive"))[0]
     drove = drove[rng.random(len(drove)) < 0.5]
     when = touchpoints["happened_at"][drove] + rng.integers(DAY, 5 * DAY, len(drove))
-    return _step(touchpoints["customer_id"][drove], when, CALL) | {"channel": np.full(len(drove), WAYS.index("phone"))}
+    return _step(touchpoints["customer_id"][drove], when, CALL) | {
+        "channel": np.full(len(drove), WAYS.index("phone"))
+    }
 
 
 def _step(person: Array, when: Array, kind: int) -> Frame:
@@ -104,7 +115,12 @@ def campaign_truth(world: World, diary: Diary) -> Frame:
     """Who could be reached by the campaign with a hold-out, the arm, and the effect it has (or would have had) on interest."""
     who = np.nonzero(_reachable(diary, world.campaign_week))[0]
     owner = diary.moods[world.campaign_week]["owner"][who] > 0
-    return {"who": who, "treated": diary.traits.treated[who], "effect": diary.traits.campaign_effect[who], "owner": owner}
+    return {
+        "who": who,
+        "treated": diary.traits.treated[who],
+        "effect": diary.traits.campaign_effect[who],
+        "owner": owner,
+    }
 
 
 def point_rows(world: World, block: int, touchpoints: Frame, visits: Frame) -> Frame:
@@ -141,7 +157,9 @@ def _spent(earned: Frame, rng: np.random.Generator) -> Frame:
         "happened_at": earned["happened_at"][rows] + rng.integers(DAY, 120 * DAY, len(rows)),
         "kind": np.full(len(rows), REDEEMED),
         "points": np.maximum(earned["points"][rows] * 8 // 10, 10),
-        "reason": np.where(rng.random(len(rows)) < 0.5, code("points", "reason", "voucher"), code("points", "reason", "gift")),
+        "reason": np.where(
+            rng.random(len(rows)) < 0.5, code("points", "reason", "voucher"), code("points", "reason", "gift")
+        ),
     }
 
 
@@ -171,5 +189,3 @@ def _tiers(earned: Frame) -> Frame:
         "kind": np.full(len(rows), TIER),
         "tier": level[rows] - 1,
     }
-
-

@@ -95,7 +95,9 @@ def _moments(world: World, days: int) -> tuple[list[date], list[date]]:
     weeks = -(-days // 7)
     last = world.weeks - weeks - SETTLED
     first = max(last - weeks - 13, 16)
-    return [world.start + timedelta(days=7 * w) for w in (first - 4, first)], [world.start + timedelta(days=7 * w) for w in (last - 4, last)]
+    return [world.start + timedelta(days=7 * w) for w in (first - 4, first)], [
+        world.start + timedelta(days=7 * w) for w in (last - 4, last)
+    ]
 
 
 def _half(frame: pd.DataFrame) -> pd.Series:
@@ -104,10 +106,17 @@ def _half(frame: pd.DataFrame) -> pd.Series:
 
 def _judge(folder: Path, question: Question, fit: pd.DataFrame, test: pd.DataFrame) -> dict[str, Any]:
     wanted = question.word or 1
-    truth = probabilities(folder, test, question.task, question.days)[question.word or "probability"].fillna(0)
+    truth = probabilities(folder, test, question.task, question.days)[question.word or "probability"].fillna(
+        0
+    )
     y, learnt = (test["outcome"] == wanted).to_numpy(), fit["outcome"] == wanted
     features = [name for name in fit if name not in {"customer_id", "outcome", "as_of"}]
-    row: dict[str, Any] = {"question": question.name, "moments": len(test), "rate": y.mean(), "mean truth": truth.mean()}
+    row: dict[str, Any] = {
+        "question": question.name,
+        "moments": len(test),
+        "rate": y.mean(),
+        "mean truth": truth.mean(),
+    }
     row["oracle"] = roc_auc_score(y, truth)
     sign = -1 if question.task == "churn" else 1
     row |= {name: roc_auc_score(y, sign * rule(test)) for name, rule in RULES.items()}
@@ -122,7 +131,11 @@ def _linear(x: pd.DataFrame, y: pd.Series, new: pd.DataFrame) -> np.ndarray[tupl
         return values.abs().add(1).transform(np.log).mul(values.transform(np.sign))
 
     known = x.columns[x.notna().any()]
-    model = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler(), LogisticRegression(C=0.1, max_iter=1_000))
+    model = make_pipeline(
+        SimpleImputer(strategy="median", add_indicator=True),
+        StandardScaler(),
+        LogisticRegression(C=0.1, max_iter=1_000),
+    )
     model.fit(squeeze(x[known]).to_numpy(), y)
     return np.asarray(model.predict_proba(squeeze(new[known]).to_numpy())[:, 1])
 
@@ -143,7 +156,16 @@ def main(folder: Annotated[Path, typer.Argument(help="a carmaker world")]) -> No
             if not table.columns:
                 for name in row:
                     table.add_column(name, justify="left" if name == "question" else "right")
-            table.add_row(*(value if isinstance(value, str) else f"{value:,d}" if isinstance(value, int) else f"{value:.3f}" for value in row.values()))
+            table.add_row(
+                *(
+                    value
+                    if isinstance(value, str)
+                    else f"{value:,d}"
+                    if isinstance(value, int)
+                    else f"{value:.3f}"
+                    for value in row.values()
+                )
+            )
             console.print(f"invented carmaker: {row['question']} done", highlight=False)
     except NotOursError as error:
         Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)

@@ -39,7 +39,11 @@ def order_rows(world: World, block: int, diary: Diary) -> Frame:
         "quantity": np.ones(len(person), np.int64),
         "amount_cents": price_cents(person, o["wanted"]),
     }
-    placed = common | {"order_id": person * 100 + nth, "happened_at": when, "kind": np.zeros(len(person), np.int64)}
+    placed = common | {
+        "order_id": person * 100 + nth,
+        "happened_at": when,
+        "kind": np.zeros(len(person), np.int64),
+    }
     back = _cancellations(world, diary, common | {"order_id": person * 100 + nth}, rng)
     frame = join(placed, back)
     frame["known_at"] = frame["happened_at"] + rng.integers(60, 20_000, len(frame["customer_id"]))
@@ -68,8 +72,15 @@ def vehicle_rows(world: World, block: int, diary: Diary) -> Frame:
     """Deliveries and disposals, including the cars people had before the history begins."""
     rng, t, s = world.rng(block, "cars"), diary.traits, diary.start
     who = np.nonzero(s.delivered[:, 0] > NONE)[0]
-    old = {name: getattr(s, name)[who, 0] for name in ("delivered", "finance_end", "warranty_end", "car_class", "car_power", "car_number")}
-    old |= {"who": who, "week": old["delivered"], "plan": (old["finance_end"] > old["delivered"]).astype(np.int8)}
+    old = {
+        name: getattr(s, name)[who, 0]
+        for name in ("delivered", "finance_end", "warranty_end", "car_class", "car_power", "car_number")
+    }
+    old |= {
+        "who": who,
+        "week": old["delivered"],
+        "plan": (old["finance_end"] > old["delivered"]).astype(np.int8),
+    }
     d = {name: np.concatenate([old[name], diary.deliveries[name]]) for name in diary.deliveries}
     person = numbers(block, d["who"])
     when = opening_hours(world, d["week"], rng)
@@ -114,7 +125,11 @@ def visit_rows(world: World, block: int, diary: Diary) -> Frame:
     person, n = numbers(block, b["who"]), len(b["who"])
     repair = b["kind"] == hazards.BEHAVIOUR.index("repair")
     recall = repair & (rng.random(n) < 0.2)
-    yuan = np.where(repair, 1_500, 650 + 60 * b["age"]) * 1.12 ** b["price_class"] * np.exp(0.45 * rng.standard_normal(n))
+    yuan = (
+        np.where(repair, 1_500, 650 + 60 * b["age"])
+        * 1.12 ** b["price_class"]
+        * np.exp(0.45 * rng.standard_normal(n))
+    )
     when = opening_hours(world, b["week"], rng)
     return {
         "customer_id": person,
@@ -172,7 +187,9 @@ def _count_up(who: Array, week: Array) -> Array:
     order = np.lexsort((week, who))
     sorted_who = who[order]
     first = np.r_[True, sorted_who[1:] != sorted_who[:-1]] if len(who) else np.zeros(0, bool)
-    start = np.maximum.accumulate(np.where(first, np.arange(len(who)), 0)) if len(who) else np.zeros(0, np.int64)
+    start = (
+        np.maximum.accumulate(np.where(first, np.arange(len(who)), 0)) if len(who) else np.zeros(0, np.int64)
+    )
     nth = np.empty(len(who), np.int64)
     nth[order] = np.arange(len(who)) - start + 1
     return nth

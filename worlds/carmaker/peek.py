@@ -57,6 +57,11 @@ def peek(base: duckdb.DuckDBPyConnection, task: str, as_of: date, horizon: int) 
     base.register("cohort", labelled(base, task, as_of, horizon))
     frame: pd.DataFrame = base.execute(_PEEK, {"as_of": as_of}).df()
     base.unregister("cohort")
-    counts = [name for name in frame.columns.astype(str) if name.endswith(tuple(f"_{d}d" for d in _DAYS)) or name in {"visits", "sent", "opened", "answered", "cars"}]
+    counts = [
+        name
+        for name in frame.columns.astype(str)
+        if name.endswith(tuple(f"_{d}d" for d in _DAYS))
+        or name in {"visits", "sent", "opened", "answered", "cars"}
+    ]
     frame[counts] = frame[counts].fillna(0)
     return frame.assign(as_of=pd.Timestamp(as_of))

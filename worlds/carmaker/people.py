@@ -49,7 +49,8 @@ def consent_ends(world: World, block: int, diary: Diary) -> dict[str, Array]:
     rng, t = world.rng(block, "consent"), diary.traits
     weeks = {"marketing": t.marketing_until, "profiling": t.profiling_until}
     return {
-        purpose: np.select([week == NONE, week == NEVER], [0, FOREVER], evening_hours(world, week, rng)) for purpose, week in weeks.items()
+        purpose: np.select([week == NONE, week == NEVER], [0, FOREVER], evening_hours(world, week, rng))
+        for purpose, week in weeks.items()
     }
 
 
@@ -66,10 +67,15 @@ def consent_rows(world: World, block: int, ends: dict[str, Array], entered: Arra
             "happened_at": entered,
             "purpose": np.full(n, purpose),
             "state": np.where(until == 0, 2, 0),
-            "expires_at": np.where((rng.random(n) < 0.1) & (until > 0) & (purpose == 2), entered + 1_825 * DAY, -1),
+            "expires_at": np.where(
+                (rng.random(n) < 0.1) & (until > 0) & (purpose == 2), entered + 1_825 * DAY, -1
+            ),
         }
         left = (until > 0) & (until < FOREVER)
-        gone = {key: values[left] for key, values in base.items()} | {"happened_at": until[left], "state": np.ones(int(left.sum()), np.int64)}
+        gone = {key: values[left] for key, values in base.items()} | {
+            "happened_at": until[left],
+            "state": np.ones(int(left.sum()), np.int64),
+        }
         gone |= {"consent_id": gone["consent_id"] + 5, "expires_at": np.full(int(left.sum()), -1)}
         frames += [base, gone]
     frame = join(*frames)
@@ -82,7 +88,9 @@ def referral_rows(world: World, block: int, diary: Diary, orders: Frame, entered
     owner_from = np.where(diary.start.delivered[:, 0] > NONE, -1_000, NEVER).astype(np.int64)
     np.minimum.at(owner_from, diary.deliveries["who"], diary.deliveries["week"].astype(np.int64))
     owner_until = np.full(len(owner_from), NEVER)
-    np.minimum.at(owner_until, diary.parted["who"], diary.parted["week"].astype(np.int64))  # who left recommends nothing
+    np.minimum.at(
+        owner_until, diary.parted["who"], diary.parted["week"].astype(np.int64)
+    )  # who left recommends nothing
     weight = np.exp(0.8 * t.affinity + 0.6 * t.social) * (owner_from < world.weeks)
     guests = np.nonzero((t.entry_week >= 0) & (t.acquisition == ACQUISITION.index("referral")))[0]
     if weight.sum() == 0:

@@ -32,7 +32,15 @@ def draw(folder: Path, to: Path) -> list[Path]:
     to.mkdir(parents=True, exist_ok=True)
     mpl.use("Agg")
     files = []
-    with mpl.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": QUIET, "text.color": INK}):
+    with mpl.rc_context(
+        {
+            "font.size": 10,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.edgecolor": QUIET,
+            "text.color": INK,
+        }
+    ):
         for name, picture in PICTURES.items():
             figure = picture(world, base)
             files.append(to / f"{name}.png")
@@ -68,11 +76,20 @@ def _one_life(world: World, base: duckdb.DuckDBPyConnection) -> Figure:
     for height, (lane, sql) in enumerate(reversed(LANES.items())):
         events = [row for row in base.execute(sql, {"who": who}).fetchall() if row[0].date() >= world.start]
         color = WARM if lane in {"cars", "orders", "test drives", "complaints"} else COLD
-        axes.scatter([row[0] for row in events], [height] * len(events), s=26, color=color, alpha=0.7, linewidths=0)
+        axes.scatter(
+            [row[0] for row in events], [height] * len(events), s=26, color=color, alpha=0.7, linewidths=0
+        )
         for happened, word in events:
             if lane in {"cars", "orders"}:
                 below = word in {"disposal", "cancellation"}
-                axes.annotate(word, (happened, height), xytext=(0, -14 if below else 6), textcoords="offset points", ha="center", fontsize=8)
+                axes.annotate(
+                    word,
+                    (happened, height),
+                    xytext=(0, -14 if below else 6),
+                    textcoords="offset points",
+                    ha="center",
+                    fontsize=8,
+                )
     axes.set_yticks(range(len(LANES)), list(reversed(LANES)))
     axes.set_xlim(date2num(world.start), date2num(world.end))
     axes.set_ylim(-0.6, len(LANES) - 0.3)
@@ -86,14 +103,29 @@ def _events_per_week(world: World, base: duckdb.DuckDBPyConnection) -> Figure:
     last = max(row[1] for row in rows)  # a part of a week
     figure, axes = _canvas("Events per week, each relative to its own mean")
     for kind, color in (("test drives", WARM), ("orders", INK), ("touchpoints", COLD)):
-        week, count = zip(*((row[1], row[2]) for row in rows if row[0] == kind and row[1] < last), strict=True)
+        week, count = zip(
+            *((row[1], row[2]) for row in rows if row[0] == kind and row[1] < last), strict=True
+        )
         values = np.array(count, float)
-        axes.plot([np.datetime64(world.start) + np.timedelta64(int(w) * 7, "D") for w in week], values / values.mean(), color=color, label=kind, lw=1.4)
+        axes.plot(
+            [np.datetime64(world.start) + np.timedelta64(int(w) * 7, "D") for w in week],
+            values / values.mean(),
+            color=color,
+            label=kind,
+            lw=1.4,
+        )
     for year in range(world.start.year, world.end.year + 1):
         festival = SPRING_FESTIVAL.get(year, date(year, 2, 5))
         if world.start < festival < world.end:
             axes.axvline(float(date2num(festival)), color=QUIET, lw=0.8, ls=":")
-            axes.annotate("Spring Festival", (float(date2num(festival)), 0.02), xycoords=("data", "axes fraction"), rotation=90, fontsize=8, color=QUIET)
+            axes.annotate(
+                "Spring Festival",
+                (float(date2num(festival)), 0.02),
+                xycoords=("data", "axes fraction"),
+                rotation=90,
+                fontsize=8,
+                color=QUIET,
+            )
     axes.set_ylim(0, 1.15 * axes.get_ylim()[1])
     axes.legend(frameon=False, ncols=3, loc="upper left")
     return figure
@@ -106,7 +138,14 @@ def _retention(world: World, base: duckdb.DuckDBPyConnection) -> Figure:
     for day in (30, 60, 90):
         share = next(100 * row[1] for row in rows if row[0] == day)
         axes.scatter([day], [share], color=WARM, zorder=3)
-        axes.annotate(f"day {day}\n{share:.0f} %", (day, share), xytext=(0, -30), textcoords="offset points", ha="center", fontsize=9)
+        axes.annotate(
+            f"day {day}\n{share:.0f} %",
+            (day, share),
+            xytext=(0, -30),
+            textcoords="offset points",
+            ha="center",
+            fontsize=9,
+        )
     axes.set_xlabel("days since delivery")
     axes.set_ylabel("per cent seen within the next 30 days")
     axes.set_ylim(0, 102)
@@ -120,9 +159,18 @@ def _replacement_hazard(world: World, base: duckdb.DuckDBPyConnection) -> Figure
     for kind, color, shift in (("replacement", COLD, -width / 2), ("defection", WARM, width / 2)):
         found = {row[0]: row[2] for row in rows if row[1] == kind}
         age = np.array(sorted(found))
-        axes.bar(age / 2 + 0.25 + shift, [100 * found[a] for a in age], width=width, color=color, label=f"{kind}")
+        axes.bar(
+            age / 2 + 0.25 + shift, [100 * found[a] for a in age], width=width, color=color, label=f"{kind}"
+        )
     axes.axvline(3, color=QUIET, lw=0.8, ls=":")
-    axes.annotate("warranty ends, most finance too", (3.05, 0.95), xycoords=("data", "axes fraction"), fontsize=8, color=QUIET, va="top")
+    axes.annotate(
+        "warranty ends, most finance too",
+        (3.05, 0.95),
+        xycoords=("data", "axes fraction"),
+        fontsize=8,
+        color=QUIET,
+        va="top",
+    )
     axes.set_xlabel("age of the car in years")
     axes.set_ylabel("per cent per year")
     axes.set_xlim(0, 10)

@@ -41,10 +41,34 @@ def figures(folder: Path) -> list[Figure]:
     day = world.start + timedelta(days=7 * int(world.weeks * 0.52))
     found = _order_shares(base, world) + _service(base, world)
     found += [
-        Figure("test drives followed by an order within 30 days", _one(base, _DRIVE_TO_ORDER), 0.08, 0.30, "a lead going cold after 30 days is a rule of the trade"),
-        Figure("active people silent for 7 days", _one(base, _SILENT, day), 0.35, 0.75, "the rule '7 days silent' must not catch nobody or everybody"),
-        Figure("customers' touchpoints on private channels", _one(base, _PRIVATE), 0.60, 0.80, "68 % follow private channels"),
-        Figure("content read by owners that is about maintenance", _one(base, _MAINTENANCE), 0.25, 0.50, "43 % want maintenance tips"),
+        Figure(
+            "test drives followed by an order within 30 days",
+            _one(base, _DRIVE_TO_ORDER),
+            0.08,
+            0.30,
+            "a lead going cold after 30 days is a rule of the trade",
+        ),
+        Figure(
+            "active people silent for 7 days",
+            _one(base, _SILENT, day),
+            0.35,
+            0.75,
+            "the rule '7 days silent' must not catch nobody or everybody",
+        ),
+        Figure(
+            "customers' touchpoints on private channels",
+            _one(base, _PRIVATE),
+            0.60,
+            0.80,
+            "68 % follow private channels",
+        ),
+        Figure(
+            "content read by owners that is about maintenance",
+            _one(base, _MAINTENANCE),
+            0.25,
+            0.50,
+            "43 % want maintenance tips",
+        ),
         Figure("events per customer", _events_per_customer(folder), 70, 130, "about 100"),
     ]
     return found + _stages(base, day) + _rates(base, day)
@@ -53,7 +77,12 @@ def figures(folder: Path) -> list[Figure]:
 def print_sanity(folder: Path, console: Console) -> None:
     """Print the figures of a world beside those of the trade, labelled as invented."""
     table = Table(title="Invented carmaker: sanity table (invented data, first blocks)", title_justify="left")
-    for heading, side in (("figure", "left"), ("here", "right"), ("plausible", "right"), ("orientation", "left")):
+    for heading, side in (
+        ("figure", "left"),
+        ("here", "right"),
+        ("plausible", "right"),
+        ("orientation", "left"),
+    ):
         table.add_column(heading, justify=side)  # type: ignore[arg-type]
     for f in figures(folder):
         mark = "" if f.plausible else " !"
@@ -75,11 +104,25 @@ def _order_shares(base: duckdb.DuckDBPyConnection, world: World) -> list[Figure]
     base.execute(_SITUATION_OF_ORDERS)
     found = []
     for year in range(world.years):
-        span = {"a": world.start + timedelta(days=365 * year), "b": world.start + timedelta(days=365 * (year + 1))}
-        first = base.execute("SELECT avg((cars = 0)::INT) FROM order_situation WHERE happened_at >= $a AND happened_at < $b", span).fetchone()
+        span = {
+            "a": world.start + timedelta(days=365 * year),
+            "b": world.start + timedelta(days=365 * (year + 1)),
+        }
+        first = base.execute(
+            "SELECT avg((cars = 0)::INT) FROM order_situation WHERE happened_at >= $a AND happened_at < $b",
+            span,
+        ).fetchone()
         wanted = 0.66 - 0.14 * year / max(world.years - 1, 1)
         orientation = f"66 % towards 52 %: {100 * wanted:.0f} % in this year"
-        found.append(Figure(f"first orders among all, year {year + 1}", float(first[0]) if first else 0.0, wanted - 0.08, wanted + 0.08, orientation))
+        found.append(
+            Figure(
+                f"first orders among all, year {year + 1}",
+                float(first[0]) if first else 0.0,
+                wanted - 0.08,
+                wanted + 0.08,
+                orientation,
+            )
+        )
     return found
 
 
@@ -88,14 +131,35 @@ def _service(base: duckdb.DuckDBPyConnection, world: World) -> list[Figure]:
     rows = base.execute(_SERVICE, {"end": world.end - timedelta(days=60), "start": world.start}).fetchall()
     shares: dict[int, float] = dict(rows)
     bounds = {1: (0.6, 0.9), 2: (0.5, 0.85), 3: (0.4, 0.8), 4: (0.2, 0.6), 6: (0.1, 0.45)}
-    say = {1: "84 % in year one (one study)", 2: "29 % in year two (one study); later here: warranty lasts 3 years", 4: "falls after warranty"}
-    return [Figure(f"authorised service in car year {y}", shares.get(y, float("nan")), *bounds[y], say.get(y, "falls")) for y in bounds]
+    say = {
+        1: "84 % in year one (one study)",
+        2: "29 % in year two (one study); later here: warranty lasts 3 years",
+        4: "falls after warranty",
+    }
+    return [
+        Figure(
+            f"authorised service in car year {y}",
+            shares.get(y, float("nan")),
+            *bounds[y],
+            say.get(y, "falls"),
+        )
+        for y in bounds
+    ]
 
 
 def _stages(base: duckdb.DuckDBPyConnection, day: date) -> list[Figure]:
     rows: dict[str, float] = dict(base.execute(_STAGES, {"day": day}).fetchall())
-    bounds = {"owner": (0.25, 0.6), "lead": (0.1, 0.5), "tested": (0.005, 0.1), "ordered": (0.003, 0.05), "lapsed": (0.1, 0.5)}
-    return [Figure(f"lifecycle stage: {stage}", rows.get(stage, 0.0), *bounds[stage], "share of known people") for stage in bounds]
+    bounds = {
+        "owner": (0.25, 0.6),
+        "lead": (0.1, 0.5),
+        "tested": (0.005, 0.1),
+        "ordered": (0.003, 0.05),
+        "lapsed": (0.1, 0.5),
+    }
+    return [
+        Figure(f"lifecycle stage: {stage}", rows.get(stage, 0.0), *bounds[stage], "share of known people")
+        for stage in bounds
+    ]
 
 
 def _rates(base: duckdb.DuckDBPyConnection, day: date) -> list[Figure]:
@@ -105,7 +169,14 @@ def _rates(base: duckdb.DuckDBPyConnection, day: date) -> list[Figure]:
             outcome = labelled(base, task, day, horizon)["outcome"]
             for word in ("additional", "replacement", "defection") if task == "repurchase" else (1,):
                 name = f"{task} {horizon} d" + (f": {word}" if task == "repurchase" else "")
-                found.append(Figure(name, float((outcome == word).mean()), *_RATES[task, horizon, word], f"base rate on {day}"))
+                found.append(
+                    Figure(
+                        name,
+                        float((outcome == word).mean()),
+                        *_RATES[task, horizon, word],
+                        f"base rate on {day}",
+                    )
+                )
     return found
 
 
@@ -127,7 +198,11 @@ _RATES: dict[tuple[str, int, Any], tuple[float, float]] = {
 
 def _events_per_customer(folder: Path) -> float:
     events = ("orders", "vehicles", "touchpoints", "visits", "contacts", "points", "referrals", "charges")
-    rows = sum(pq.ParquetFile(file).metadata.num_rows for name in events for file in (folder / name).glob("*.parquet"))
+    rows = sum(
+        pq.ParquetFile(file).metadata.num_rows
+        for name in events
+        for file in (folder / name).glob("*.parquet")
+    )
     return float(rows / read_world(folder).customers)
 
 

@@ -42,8 +42,16 @@ class Season:
 
 def shows(year: int) -> list[tuple[str, date, date]]:
     """Motor shows of a year with first and last day: Shanghai in odd years, Beijing in even ones, Chengdu, Guangzhou."""
-    spring = ("Shanghai", date(year, 4, 18), date(year, 4, 27)) if year % 2 else ("Beijing", date(year, 4, 25), date(year, 5, 4))
-    known = [spring, ("Chengdu", date(year, 8, 26), date(year, 9, 4)), ("Guangzhou", date(year, 11, 17), date(year, 11, 26))]
+    spring = (
+        ("Shanghai", date(year, 4, 18), date(year, 4, 27))
+        if year % 2
+        else ("Beijing", date(year, 4, 25), date(year, 5, 4))
+    )
+    known = [
+        spring,
+        ("Chengdu", date(year, 8, 26), date(year, 9, 4)),
+        ("Guangzhou", date(year, 11, 17), date(year, 11, 26)),
+    ]
     if year == 2022:  # Beijing was called off; Guangzhou moved to the turn of the year
         return [known[1], ("Guangzhou", date(2022, 12, 30), date(2023, 1, 8))]
     return known
@@ -67,15 +75,25 @@ def _week(monday: date) -> tuple[float, float, float]:
     for year in (monday.year - 1, monday.year):
         for _, first, last in shows(year):
             share = _overlap(monday, first, last)
-            demand, activity, showroom = demand + 0.2 * share, activity + 0.25 * share, showroom + 0.45 * share
+            demand, activity, showroom = (
+                demand + 0.2 * share,
+                activity + 0.25 * share,
+                showroom + 0.45 * share,
+            )
     demand += 0.35 * _overlap(monday, date(monday.year, 12, 1), date(monday.year, 12, 31))
     golden_week = _overlap(monday, date(monday.year, 10, 1), date(monday.year, 10, 7))
     summer = _overlap(monday, date(monday.year, 7, 1), date(monday.year, 8, 15))
-    return demand + 0.15 * golden_week - 0.12 * summer, activity - 0.1 * golden_week, showroom + 0.3 * golden_week - 0.1 * summer
+    return (
+        demand + 0.15 * golden_week - 0.12 * summer,
+        activity - 0.1 * golden_week,
+        showroom + 0.3 * golden_week - 0.1 * summer,
+    )
 
 
 @lru_cache(maxsize=8)
 def season(start: date) -> Season:
     """The season of every week of a world that starts on `start`."""
-    table = np.array([_week(start + timedelta(days=7 * week)) for week in range(-BURN_IN, AHEAD)], dtype=np.float32)
+    table = np.array(
+        [_week(start + timedelta(days=7 * week)) for week in range(-BURN_IN, AHEAD)], dtype=np.float32
+    )
     return Season(demand=table[:, 0], activity=table[:, 1], showroom=table[:, 2])

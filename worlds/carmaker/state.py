@@ -6,7 +6,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ACTIVE", "DORMANT", "FADING", "NEVER", "NONE", "PLANS", "POWERS", "SLOTS", "Garage", "State", "garage"]
+__all__ = [
+    "ACTIVE",
+    "DORMANT",
+    "FADING",
+    "NEVER",
+    "NONE",
+    "PLANS",
+    "POWERS",
+    "SLOTS",
+    "Garage",
+    "State",
+    "garage",
+]
 
 Array = npt.NDArray[Any]
 
@@ -54,7 +66,11 @@ class State:
         flat: dict[str, Array] = {}
         for f in fields(self):
             values = getattr(self, f.name)
-            flat |= {f.name: values} if values.ndim == 1 else {f"{f.name}_{s}": values[:, s] for s in range(SLOTS)}
+            flat |= (
+                {f.name: values}
+                if values.ndim == 1
+                else {f"{f.name}_{s}": values[:, s] for s in range(SLOTS)}
+            )
         return flat
 
     @classmethod
@@ -62,7 +78,9 @@ class State:
         """What `columns` flattened."""
         return cls(
             **{
-                f.name: flat[f.name].copy() if f.name in flat else np.column_stack([flat[f"{f.name}_{s}"] for s in range(SLOTS)])
+                f.name: flat[f.name].copy()
+                if f.name in flat
+                else np.column_stack([flat[f"{f.name}_{s}"] for s in range(SLOTS)])
                 for f in fields(cls)
             }
         )

@@ -27,7 +27,17 @@ KINDS = (
 )  # fmt: skip
 MODELS = ("Aster 1", "Birch 2", "Cedar 3", "Dahlia 4", "Elm 5", "Fir 6")
 SEGMENTS = ("small", "compact", "mid-size", "SUV", "large SUV", "flagship")
-CHANNELS = ("app", "mini_program", "official_account", "wecom", "site", "dealer", "social", "phone", "short_video")
+CHANNELS = (
+    "app",
+    "mini_program",
+    "official_account",
+    "wecom",
+    "site",
+    "dealer",
+    "social",
+    "phone",
+    "short_video",
+)
 CAMPAIGNS = ("monthly", "welcome", "loyalty offer")
 WAYS = ("wecom", "sms", "app_push", "phone", "mail")
 
@@ -93,7 +103,11 @@ def encode(table: str, frame: Frame) -> pa.Table:
     columns = []
     for column in CANONICAL[table].columns:
         values = frame.get(column.name)
-        columns.append(pa.nulls(n, column.arrow) if values is None else _encode_column(table, column.name, values, column.arrow))
+        columns.append(
+            pa.nulls(n, column.arrow)
+            if values is None
+            else _encode_column(table, column.name, values, column.arrow)
+        )
     return pa.Table.from_arrays(columns, schema=CANONICAL[table].arrow_schema)
 
 
@@ -120,7 +134,9 @@ def join(*frames: Frame) -> Frame:
     names = dict.fromkeys(name for frame in frames for name in frame)
     lengths = [len(frame["customer_id"]) for frame in frames]
     return {
-        name: np.concatenate([f[name] if name in f else np.full(n, -1, np.int64) for f, n in zip(frames, lengths, strict=True)])
+        name: np.concatenate(
+            [f[name] if name in f else np.full(n, -1, np.int64) for f, n in zip(frames, lengths, strict=True)]
+        )
         for name in names
     }
 
@@ -145,5 +161,7 @@ def _encode_column(table: str, name: str, values: Array, kind: pa.DataType) -> p
         prefix, digits = _IDS[name]
         ids = identifiers(prefix, np.maximum(values, 0), digits)
         return ids if mask is None else pc.if_else(pa.array(~absent), ids, pa.scalar(None, pa.string()))
-    words = pa.DictionaryArray.from_arrays(pa.array(values.astype(np.int16), mask=mask), pa.array(_vocabulary(table, name)))
+    words = pa.DictionaryArray.from_arrays(
+        pa.array(values.astype(np.int16), mask=mask), pa.array(_vocabulary(table, name))
+    )
     return words.cast(pa.string())

@@ -25,7 +25,12 @@ import pandas as pd
 __all__ = ["HORIZONS", "labelled", "open_world"]
 
 HORIZONS = {"purchase_intent": (30, 60, 90), "churn": (90, 180), "repurchase": (180, 365), "upgrade": (365,)}
-_KEYS = {"vehicles": "vehicle_event_id", "orders": "order_id", "touchpoints": "touchpoint_id", "visits": "visit_id"}
+_KEYS = {
+    "vehicles": "vehicle_event_id",
+    "orders": "order_id",
+    "touchpoints": "touchpoint_id",
+    "visits": "visit_id",
+}
 
 
 def open_world(folder: Path, parts: int | None = None) -> duckdb.DuckDBPyConnection:
@@ -38,7 +43,9 @@ def open_world(folder: Path, parts: int | None = None) -> duckdb.DuckDBPyConnect
     for table in ("customers", "contacts", "points", "referrals", "charges", "consents", *_KEYS):
         files = [str(file) for file in sorted((folder / table).glob("*.parquet"))[:parts]]
         base.read_parquet(files, union_by_name=True).create_view(f"raw_{table}")
-    base.execute("CREATE TABLE merged AS SELECT customer_id AS old, merged_into FROM raw_customers WHERE merged_into IS NOT NULL")
+    base.execute(
+        "CREATE TABLE merged AS SELECT customer_id AS old, merged_into FROM raw_customers WHERE merged_into IS NOT NULL"
+    )
     for table, key in _KEYS.items():
         columns = f"* EXCLUDE (old, merged_into{', touchpoint_id, campaign, dealer_id, duration_s' if table == 'touchpoints' else ''})"
         base.execute(f"""
@@ -55,8 +62,13 @@ def labelled(base: duckdb.DuckDBPyConnection, task: str, as_of: date, horizon: i
     if task not in HORIZONS:
         raise ValueError(f"no task {task!r}; there are {', '.join(HORIZONS)}")
     base.execute(_SITUATION, {"as_of": as_of})
-    sql = {"purchase_intent": _PURCHASE, "churn": _CHURN, "repurchase": _REPURCHASE, "upgrade": _UPGRADE}[task]
-    parameters: dict[str, Any] = {"as_of": as_of, "until": as_of + pd.Timedelta(days=horizon).to_pytimedelta()}
+    sql = {"purchase_intent": _PURCHASE, "churn": _CHURN, "repurchase": _REPURCHASE, "upgrade": _UPGRADE}[
+        task
+    ]
+    parameters: dict[str, Any] = {
+        "as_of": as_of,
+        "until": as_of + pd.Timedelta(days=horizon).to_pytimedelta(),
+    }
     frame: pd.DataFrame = base.execute(sql, parameters).df()
     return frame.assign(as_of=pd.Timestamp(as_of)).sort_values("customer_id", ignore_index=True)
 

@@ -16,7 +16,13 @@ __all__ = ["touchpoint_rows"]
 Array = npt.NDArray[Any]
 
 _MIX = {
-    "browse": {"model_page": 0.45, "page_view": 0.24, "configurator": 0.18, "quote_request": 0.05, "live_stream": 0.08},
+    "browse": {
+        "model_page": 0.45,
+        "page_view": 0.24,
+        "configurator": 0.18,
+        "quote_request": 0.05,
+        "live_stream": 0.08,
+    },
     "content": {"content_read": 0.5, "mini_program": 0.2, "social": 0.14, "live_stream": 0.08, "post": 0.08},
     "app": {"app_open": 0.55, "activity_signin": 0.15, "content_read": 0.18, "mini_program": 0.12},
     "wecom": {"wecom_message": 1.0},
@@ -28,7 +34,12 @@ _MIX = {
     "complaint": {"complaint": 1.0},
     "company": {"wecom_message": 1.0},
 }
-_MORE = {"browse": 1.3, "content": 0.6, "app": 0.5, "wecom": 0.5}  # further touchpoints in the same session, on average
+_MORE = {
+    "browse": 1.3,
+    "content": 0.6,
+    "app": 0.5,
+    "wecom": 0.5,
+}  # further touchpoints in the same session, on average
 _CHANNEL = {
     "page_view": "site", "content_read": "official_account", "model_page": "site", "configurator": "mini_program",
     "quote_request": "mini_program", "live_stream": "social", "app_open": "app", "mini_program": "mini_program",
@@ -36,13 +47,29 @@ _CHANNEL = {
     "showroom_visit": "dealer", "test_drive": "dealer", "valuation_request": "app", "insurance_renewal": "phone",
     "roadside_assistance": "phone", "complaint": "phone", "vr_showroom": "app",
 }  # fmt: skip
-_SECONDS = {"page_view": 40, "content_read": 95, "model_page": 75, "configurator": 260, "live_stream": 600, "showroom_visit": 3000, "test_drive": 1900}
+_SECONDS = {
+    "page_view": 40,
+    "content_read": 95,
+    "model_page": 75,
+    "configurator": 260,
+    "live_stream": 600,
+    "showroom_visit": 3000,
+    "test_drive": 1900,
+}
 _AT_DEALER = ("showroom_visit", "test_drive")
 _ABOUT_A_MODEL = ("model_page", "configurator", "quote_request", "test_drive")
 _WITH_TOPIC = ("content_read", "live_stream", "post")
 _TOPICS_OF_BUYERS = np.cumsum([0.20, 0.28, 0.12, 0.05, 0.20, 0.15])
 _TOPICS_OF_OWNERS = np.cumsum([0.15, 0.06, 0.04, 0.43, 0.12, 0.20])
-_FIRST_DEED = ("site_lead", "social", "showroom_visit", "showroom_visit", "site_lead", "app_open", "page_view")  # by acquisition
+_FIRST_DEED = (
+    "site_lead",
+    "social",
+    "showroom_visit",
+    "showroom_visit",
+    "site_lead",
+    "app_open",
+    "page_view",
+)  # by acquisition
 
 
 def touchpoint_rows(world: World, block: int, diary: Diary, orders: Frame, entered: Array) -> Frame:
@@ -61,7 +88,9 @@ def _spread_sessions(world: World, block: int, diary: Diary, rng: np.random.Gene
     b = {name: values[listed[diary.behaviour["kind"]]] for name, values in diary.behaviour.items()}
     more = np.array([_MORE.get(name, 0.0) for name in hazards.BEHAVIOUR])
     size = 1 + rng.poisson(more[b["kind"]])
-    at_desk = np.isin(b["kind"], [hazards.BEHAVIOUR.index(name) for name in ("showroom", "test_drive", "company")])
+    at_desk = np.isin(
+        b["kind"], [hazards.BEHAVIOUR.index(name) for name in ("showroom", "test_drive", "company")]
+    )
     begin = np.where(at_desk, opening_hours(world, b["week"], rng), evening_hours(world, b["week"], rng))
     index = np.repeat(np.arange(len(size)), size)
     nth = np.arange(len(index)) - np.repeat(np.cumsum(size) - size, size)
@@ -125,12 +154,20 @@ def _details(diary: Diary, frame: Frame, block: int, rng: np.random.Generator) -
 
     seconds = np.array([_SECONDS.get(name, 0) for name in KINDS])[kind]
     channel = np.array([code("touchpoints", "channel", _CHANNEL[name]) for name in KINDS])[kind]
-    elsewhere = (rng.random(n) < 0.25) & among(("content_read", "mini_program", "quote_request", "configurator", "model_page"))
+    elsewhere = (rng.random(n) < 0.25) & among(
+        ("content_read", "mini_program", "quote_request", "configurator", "model_page")
+    )
     channel = np.where(elsewhere, code("touchpoints", "channel", "app"), channel)
     buyer_like = ~frame["owner"].astype(bool) | (interest > 0.3)
     chance = rng.random(n)
-    topic = np.where(buyer_like, np.searchsorted(_TOPICS_OF_BUYERS, chance), np.searchsorted(_TOPICS_OF_OWNERS, chance))
-    wanted = np.clip(np.rint(1.8 + 0.9 * t.affluence[who] - 0.3 * t.price_sensitivity[who] + 0.8 * rng.standard_normal(n)), 0, 5)
+    topic = np.where(
+        buyer_like, np.searchsorted(_TOPICS_OF_BUYERS, chance), np.searchsorted(_TOPICS_OF_OWNERS, chance)
+    )
+    wanted = np.clip(
+        np.rint(1.8 + 0.9 * t.affluence[who] - 0.3 * t.price_sensitivity[who] + 0.8 * rng.standard_normal(n)),
+        0,
+        5,
+    )
     steps = rng.binomial(10, 1 / (1 + np.exp(0.6 - 0.6 * interest)))
     late = frame["happened_at"] + rng.integers(1, 600, n)
     return {
@@ -147,5 +184,3 @@ def _details(diary: Diary, frame: Frame, block: int, rng: np.random.Generator) -
         "duration_s": np.where(seconds > 0, np.rint(seconds * np.exp(0.6 * rng.standard_normal(n))), -1),
         "depth": np.where(kind == KINDS.index("configurator"), steps, -1),
     }
-
-

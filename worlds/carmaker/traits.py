@@ -96,7 +96,9 @@ def draw_traits(world: World, block: int) -> Traits:
         acquisition=acquisition,
         entry_week=entry,
         owner_at_start=owner,
-        entry_interest=(0.8 + 0.9 * normal() + 0.5 * (acquisition == 4) - 0.4 * (acquisition == 1)).astype(np.float32),
+        entry_interest=(0.8 + 0.9 * normal() + 0.5 * (acquisition == 4) - 0.4 * (acquisition == 1)).astype(
+            np.float32
+        ),
         km_per_year=(13_000 * np.exp(0.35 * normal())).astype(np.float32),
         cycle=(5.2 * np.exp(0.35 * normal() - 0.1 * affluence)).astype(np.float32),
         marketing_until=_consent(rng, entry, reactance, 0.08, 0.05),
@@ -106,9 +108,15 @@ def draw_traits(world: World, block: int) -> Traits:
     )
 
 
-def _consent(rng: np.random.Generator, entry: Array, reactance: Array, refused: float, per_year: float) -> Array:
+def _consent(
+    rng: np.random.Generator, entry: Array, reactance: Array, refused: float, per_year: float
+) -> Array:
     """Week in which a consent ends: people who dislike contact withdraw sooner."""
-    weeks = np.maximum(entry, 0) + 1 + 52.18 * rng.exponential(1 / per_year, len(entry)) * np.exp(-0.5 * reactance)
+    weeks = (
+        np.maximum(entry, 0)
+        + 1
+        + 52.18 * rng.exponential(1 / per_year, len(entry)) * np.exp(-0.5 * reactance)
+    )
     kept = np.where(weeks > 1_500, NEVER, np.floor(weeks))
     return np.where(rng.random(len(entry)) < refused, NONE, kept).astype(np.int16)
 

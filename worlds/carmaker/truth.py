@@ -37,7 +37,9 @@ PATHS = {"purchase_intent": 16, "churn": 64, "repurchase": 16, "upgrade": 16}
 _ROWS = 400_000  # people times paths lived on at once
 
 
-def probabilities(folder: Path, moments: pd.DataFrame, task: str, horizon_days: int, paths: int | None = None) -> pd.DataFrame:
+def probabilities(
+    folder: Path, moments: pd.DataFrame, task: str, horizon_days: int, paths: int | None = None
+) -> pd.DataFrame:
     """True probabilities of `task` for moments (columns customer_id, as_of; one row each, any order).
 
     Returns the moments' columns and `probability`; for repurchase `additional`, `replacement` and `defection`
@@ -54,7 +56,9 @@ def probabilities(folder: Path, moments: pd.DataFrame, task: str, horizon_days: 
     days = pd.to_datetime(moments["as_of"]).dt.date
     for day in (days.min(), days.max()) if len(days) else ():
         if not world.start <= day <= world.end:
-            raise ValueError(f"as_of {day} lies outside the history {world.start} to {world.end}: no state is stored there")
+            raise ValueError(
+                f"as_of {day} lies outside the history {world.start} to {world.end}: no state is stored there"
+            )
     names = ("additional", "replacement", "defection") if task == "repurchase" else ("probability",)
     found = np.full((len(moments), len(names)), np.nan)
     for block, day, rows, who in batches(world, moments["customer_id"], days):
@@ -65,7 +69,10 @@ def probabilities(folder: Path, moments: pd.DataFrame, task: str, horizon_days: 
             rng = world.rng(block, "truth", (day - world.start).days * 1_000 + begin)
             look = Look(world, traits.take(copies), state.take(copies), day, horizon_days, rng)
             found[rows[some]] = ahead(look, _WATCH[task]).reshape(-1, paths, len(names)).mean(axis=1)
-    return pd.concat([moments[["customer_id", "as_of"]], pd.DataFrame(found, index=moments.index, columns=list(names))], axis=1)
+    return pd.concat(
+        [moments[["customer_id", "as_of"]], pd.DataFrame(found, index=moments.index, columns=list(names))],
+        axis=1,
+    )
 
 
 def batches(world: World, customers: pd.Series, days: pd.Series) -> Iterator[tuple[int, date, Array, Array]]:
@@ -83,7 +90,10 @@ def state_at(folder: Path, block: int, week: int) -> tuple[Traits, State]:
     """Traits and state of one block at the start of a week, from the last stored state before it."""
     world = read_world(folder)
     stored = min(week // SNAPSHOT_EVERY, world.weeks // SNAPSHOT_EVERY) * SNAPSHOT_EVERY
-    traits_file, states_file = part(folder / "truth", "traits", block), part(folder / "truth", "states", block)
+    traits_file, states_file = (
+        part(folder / "truth", "traits", block),
+        part(folder / "truth", "states", block),
+    )
     traits = Traits(**_columns(traits_file, None))
     state = State.from_columns(_columns(states_file, [("week", "=", stored)]))
     for _ in live(world, block, traits, state, range(stored, week)):
@@ -93,7 +103,9 @@ def state_at(folder: Path, block: int, week: int) -> tuple[Traits, State]:
 
 def _columns(file: Path, filters: list[tuple[str, str, int]] | None) -> dict[str, Array]:
     table = pq.read_table(file, filters=filters, partitioning=None)
-    return {name: table[name].to_numpy() for name in table.column_names if name not in {"customer_id", "week"}}
+    return {
+        name: table[name].to_numpy() for name in table.column_names if name not in {"customer_id", "week"}
+    }
 
 
 @dataclass(frozen=True)
@@ -128,7 +140,9 @@ def ahead(look: Look, watch: Watch) -> Array:
     sums: list[Array] = []
     for week in range(first, last + (over > 0)):
         share = (over if week == last else 1.0) - (gone if week == first else 0.0)
-        drawing, moving = look.rng.spawn(2)  # two streams: who draws differently is still moved by the same chances
+        drawing, moving = look.rng.spawn(
+            2
+        )  # two streams: who draws differently is still moved by the same chances
         arrive(look.state, week, moving)
         v = hazards.view(look.world, look.traits, look.state, week)
         rate = hazards.rates(v)
@@ -151,8 +165,12 @@ _WATCH = {
     "purchase_intent": Watch(("first",), lambda _, rate: [rate["first"]]),
     "churn": Watch(hazards.OWN_DEEDS, lambda *_: [], silence=True),
     "repurchase": Watch(
-        ("additional", "replacement", "defection"), lambda _, rate: [_kept(rate, "additional"), _kept(rate, "replacement"), rate["defection"]]
+        ("additional", "replacement", "defection"),
+        lambda _, rate: [_kept(rate, "additional"), _kept(rate, "replacement"), rate["defection"]],
     ),
     # The first order decides; a disposal before it changes what is owned, not what was held at the moment.
-    "upgrade": Watch(("additional", "replacement"), lambda v, rate: [(rate["additional"] + rate["replacement"]) * hazards.upward(v)]),
+    "upgrade": Watch(
+        ("additional", "replacement"),
+        lambda v, rate: [(rate["additional"] + rate["replacement"]) * hazards.upward(v)],
+    ),
 }

@@ -11,7 +11,10 @@ from worlds.carmaker.write import NotOursError, read_world
 
 __all__ = ["campaign_effects"]
 
-_ORDER = Watch(("first", "additional", "replacement"), lambda _, rate: [rate["first"] + rate["additional"] + rate["replacement"]])
+_ORDER = Watch(
+    ("first", "additional", "replacement"),
+    lambda _, rate: [rate["first"] + rate["additional"] + rate["replacement"]],
+)
 
 
 def campaign_effects(folder: Path, days: int = 90, paths: int = 16) -> pd.DataFrame:

@@ -59,16 +59,22 @@ class World:
         if self.customers < 1:
             raise ValueError(f"customers must be at least 1, not {self.customers}")
         if not 1 <= self.years <= 10:
-            raise ValueError(f"years must be between 1 and 10, not {self.years}: cars are slow, one year is the least")
+            raise ValueError(
+                f"years must be between 1 and 10, not {self.years}: cars are slow, one year is the least"
+            )
         if self.seed < 0:
             raise ValueError(f"seed must not be negative, it is {self.seed}")
         if self.drift_from is not None and not self.start <= self.drift_from < self.end:
-            raise ValueError(f"drift-from {self.drift_from} lies outside the history {self.start} to {self.end}")
+            raise ValueError(
+                f"drift-from {self.drift_from} lies outside the history {self.start} to {self.end}"
+            )
 
     @property
     def end(self) -> date:
         """First day after the history."""
-        first_leap_safe = self.start - timedelta(days=1) if (self.start.month, self.start.day) == (2, 29) else self.start
+        first_leap_safe = (
+            self.start - timedelta(days=1) if (self.start.month, self.start.day) == (2, 29) else self.start
+        )
         return first_leap_safe.replace(year=first_leap_safe.year + self.years)
 
     @property

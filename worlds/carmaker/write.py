@@ -47,7 +47,9 @@ def write_world(world: World, to: Path, threads: int = 2, console: Console | Non
         staging.mkdir(parents=True)
         summary = _write_blocks(world, staging, threads, console or Console(stderr=True))
         pq.write_table(maturity(world), staging / "maturity.parquet")
-        (staging / "truth" / "drivers.json").write_text(json.dumps({"invented": True, "drivers": planted()}, indent=2) + "\n")
+        (staging / "truth" / "drivers.json").write_text(
+            json.dumps({"invented": True, "drivers": planted()}, indent=2) + "\n"
+        )
         (staging / "world.json").write_text(json.dumps(summary, indent=2) + "\n")
         _put_in_place(staging, to)
     finally:
@@ -60,13 +62,17 @@ def read_world(folder: Path) -> World:
     try:
         return World.from_json(json.loads((folder / "world.json").read_text())["settings"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise NotOursError(f"{folder} holds no carmaker world: write one with python -m worlds.carmaker --to {folder}") from error
+        raise NotOursError(
+            f"{folder} holds no carmaker world: write one with python -m worlds.carmaker --to {folder}"
+        ) from error
 
 
 def maturity(world: World) -> pa.Table:
     """Per source, the instant before which everything that happened is known."""
     dealer_reports = ("touchpoints", "visits") if world.mess.late else ()
-    days = {name: LATEST_DAYS + 1 if name in dealer_reports else _SETTLED_DAYS.get(name, 1) for name in CANONICAL}
+    days = {
+        name: LATEST_DAYS + 1 if name in dealer_reports else _SETTLED_DAYS.get(name, 1) for name in CANONICAL
+    }
     end = datetime(world.end.year, world.end.month, world.end.day)
     complete = [end - timedelta(days=days[name]) for name in CANONICAL]
     return pa.table({"source": list(CANONICAL), "complete_until": pa.array(complete, pa.timestamp("us"))})
@@ -81,7 +87,9 @@ def _refuse_foreign(to: Path) -> None:
             return
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    raise NotOursError(f"{to} is not empty and holds no carmaker world: name another folder, or empty this one yourself")
+    raise NotOursError(
+        f"{to} is not empty and holds no carmaker world: name another folder, or empty this one yourself"
+    )
 
 
 def _put_in_place(staging: Path, to: Path) -> None:
@@ -133,7 +141,12 @@ def _results(world: World, folder: Path, threads: int) -> Iterator[dict[str, Any
 def _progress(world: World, console: Console) -> Iterator[Any]:
     """Reports rows written: a bar with rows per second and time left on a terminal, plain lines elsewhere."""
     began, written, done = time.monotonic(), 0, 0
-    columns = (TextColumn("[bold]{task.description}"), BarColumn(), TextColumn("{task.fields[speed]}"), TimeRemainingColumn())
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+    )
     bar = Progress(*columns, console=console, disable=not console.is_terminal)
     task = bar.add_task("invented carmaker", total=world.blocks, speed="")
 
@@ -143,7 +156,9 @@ def _progress(world: World, console: Console) -> Iterator[Any]:
         speed = f"{written / max(time.monotonic() - began, 1e-9):,.0f} rows/s"
         bar.update(task, advance=1, speed=speed)
         if not console.is_terminal and done * 10 // world.blocks > (done - 1) * 10 // world.blocks:
-            console.print(f"invented carmaker: {done}/{world.blocks} blocks, {written:,} rows, {speed}", highlight=False)
+            console.print(
+                f"invented carmaker: {done}/{world.blocks} blocks, {written:,} rows, {speed}", highlight=False
+            )
 
     with bar:
         yield advance
