@@ -151,10 +151,11 @@ class Need:
     def marks(self) -> tuple[Mark, ...]:
         if self.how == "latest":
             return (*self.selection.marks, Mark("place", self.source))
-        return (*self.selection.marks, self._before) if self._compares else self.selection.marks
+        return (*self.selection.marks, self._before) if self.compares else self.selection.marks
 
     @property
-    def _compares(self) -> bool:
+    def compares(self) -> bool:
+        """Whether it looks at a row and the one before it."""
         return self.how.startswith(("step_", "change_"))
 
     @property
@@ -164,7 +165,7 @@ class Need:
     def measure(self, rows: ir.Table) -> ir.Value:
         """The aggregate over one moment's rows."""
         chosen = self.selection.chosen(rows, self.days)
-        if self._compares:
+        if self.compares:
             return self._comparison(rows, chosen)
         match self.how:
             case "count":
@@ -205,10 +206,16 @@ class Need:
         first, first_told = place.min(where=chosen), place.min(where=told)
         return ibis.ifelse(first == first_told, value.argmin(place, where=told), ibis.null(value.type()))
 
+    @property
+    def reads_a_timestamp(self) -> bool:
+        """Whether its column is a time, measured from the moment."""
+        return (
+            self.column not in ("", "age_s", "day")
+            and CANONICAL[self.source][self.column].type == "timestamp"
+        )
+
     def _measured(self, rows: ir.Table) -> Any:
-        if self.column in ("age_s", "day") or CANONICAL[self.source][self.column].type != "timestamp":
-            return rows[self.column]
-        return seconds_until(rows, self.column)
+        return seconds_until(rows, self.column) if self.reads_a_timestamp else rows[self.column]
 
 
 def _words(where: Where) -> str:

@@ -1,8 +1,8 @@
-"""One pass per source: merge what all definitions need, aggregate once, compute each column from that.
+"""Merge what all definitions need, aggregate each source in few passes, compute each column from that.
 
-moments ──► past (or future) rows of a source ──► one aggregate with every need ──┐
-moments ──► ...                                                                   ├─► columns
-moments ◄─── left joins, "nothing" filled in ◄────────────────────────────────────┘
+moments ──► past (or future) rows of a source ──► passes (see `features.passes`) ──┐
+moments ──► ...                                                                    ├─► columns
+moments ◄─── left joins, "nothing" filled in ◄─────────────────────────────────────┘
 """
 
 from collections.abc import Callable, Mapping
@@ -10,12 +10,12 @@ from functools import reduce
 
 import ibis.expr.types as ir
 
-from features.needs import ZERO_WHEN_NOTHING, Mark, Need
+from features.needs import ZERO_WHEN_NOTHING, Need
+from features.passes import KEYS, passes
 from features.rows import Definition, needs_of
 
 __all__ = ["compute", "sources_of"]
 
-KEYS = ("customer_id", "as_of")
 RowsOf = Callable[[ir.Table, ir.Table], ir.Table]
 
 
@@ -36,11 +36,10 @@ def compute(
     by_source: dict[tuple[str, str], list[Need]] = {}
     for need in sorted(needs, key=lambda need: need.name):
         by_source.setdefault((need.source, need.selection.owner), []).append(need)
-    passes = [
-        _one_pass(moments, _owned(tables[source], owner), wanted, rows_of)
-        for (source, owner), wanted in by_source.items()
-    ]
-    joined = reduce(_join, passes, moments.select(*KEYS))
+    found: list[ir.Table] = []
+    for (source, owner), wanted in by_source.items():
+        found += passes(rows_of(moments.select(*KEYS), _owned(tables[source], owner)), wanted)
+    joined = reduce(_join, found, moments.select(*KEYS))
     filled = joined.mutate(
         **{n.name: joined[n.name].fill_null(0) for n in needs if n.how in ZERO_WHEN_NOTHING}
     )
@@ -57,15 +56,6 @@ def _owned(events: ir.Table, owner: str) -> ir.Table:
     if owner == "customer_id":
         return events
     return events.filter(events[owner].notnull()).mutate(customer_id=events[owner])
-
-
-def _one_pass(moments: ir.Table, events: ir.Table, needs: list[Need], rows_of: RowsOf) -> ir.Table:
-    rows = rows_of(moments.select(*KEYS), events)
-    marks: dict[str, Mark] = {mark.name: mark for need in needs for mark in need.marks}
-    for layer in (0, 1):
-        if wanted := {name: mark.value(rows) for name, mark in marks.items() if mark.layer == layer}:
-            rows = rows.mutate(**wanted)
-    return rows.group_by(*KEYS).aggregate(**{need.name: need.measure(rows) for need in needs})
 
 
 def _join(left: ir.Table, right: ir.Table) -> ir.Table:

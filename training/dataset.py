@@ -29,6 +29,8 @@ __all__ = ["Dataset", "Parts", "Plan", "dataset", "plan", "split", "telling"]
 STEP_DAYS = 30
 MINIMUM_HISTORY_DAYS = 90
 MOST_FIT_DATES = 12
+ENOUGH_FIT_DATES = 6
+CALIBRATION_DATES = 3
 FEWEST_OUTCOMES = 50
 
 
@@ -94,13 +96,16 @@ def plan(
             f"{task.name} has no moment with {MINIMUM_HISTORY_DAYS} days of history and a closed window of "
             f"{task.horizon_days} days: latest closed is {test:%Y-%m-%d}, history begins {earliest:%Y-%m-%d}"
         )
-    calibrate = test - task.window
-    fit = _back_from(calibrate - task.window, earliest)
-    if fit:
-        return Plan(tuple(fit), (calibrate,), (test,), "in time, and by customer between fit and calibration")
+    calibrate = _back_from(test - task.window, earliest, CALIBRATION_DATES)
+    for kept in (calibrate, calibrate[-1:]):
+        fit = _back_from(kept[0] - task.window, earliest) if kept else []
+        if len(fit) >= ENOUGH_FIT_DATES or (fit and kept == calibrate[-1:]):
+            return Plan(
+                tuple(fit), tuple(kept), (test,), "in time, and by customer between fit and calibration"
+            )
     chosen = frozenset(held_out) if held_out is not None else None
-    if calibrate >= earliest:
-        same = tuple(_back_from(calibrate, earliest))
+    if calibrate:
+        same = tuple(_back_from(test - task.window, earliest))
         return Plan(same, same, (test,), "in time; fit and calibration by customer at the same dates", chosen)
     return Plan((test,), (test,), (test,), "by customer at one date: no earlier window is closed", chosen)
 
@@ -112,7 +117,7 @@ def dataset(task: Task, warehouse: Warehouse, dates: Sequence[datetime]) -> Data
     """
     task.require_closed(dates, warehouse)
     asked = warehouse.engine.to_pandas(task.cohort.ask(warehouse, dates))
-    moments = task.cohort.moments(warehouse, dates)
+    moments = task.cohort.moments(warehouse, dates).cache()
     features = tuple(available(warehouse))
     outcomes = compute(
         moments,
@@ -186,8 +191,8 @@ def _begin(task: Task, warehouse: Warehouse) -> datetime:
     return max(starts)
 
 
-def _back_from(last: datetime, earliest: datetime) -> list[datetime]:
-    dates = [last - timedelta(days=STEP_DAYS * step) for step in range(MOST_FIT_DATES)]
+def _back_from(last: datetime, earliest: datetime, most: int = MOST_FIT_DATES) -> list[datetime]:
+    dates = [last - timedelta(days=STEP_DAYS * step) for step in range(most)]
     return sorted(date for date in dates if date >= earliest)
 
 
