@@ -64,7 +64,7 @@ def test_moments_within_a_week_are_calibrated_too(clean: Path) -> None:
 
 
 def test_probability_never_falls_with_the_horizon_and_silence_never_gets_likelier(clean: Path) -> None:
-    moments = labelled(open_world(clean), "upgrade", week(60), 30).head(300)
+    moments = labelled(open_world(clean), "upgrade", week(60), 30).head(150)
     for task, sign in (("purchase_intent", 1), ("upgrade", 1), ("churn", -1)):
         steps = [probabilities(clean, moments, task, days)["probability"].to_numpy() for days in (1, 30, 60, 90, 180)]
         assert all((sign * (b - a) >= -1e-12).all() for a, b in pairwise(steps)), task
@@ -78,18 +78,18 @@ def test_competing_outcomes_sum_to_at_most_one(clean: Path) -> None:
 
 
 def test_more_paths_say_the_same(clean: Path) -> None:
-    moments = labelled(open_world(clean), "churn", week(60), 180).head(400)
+    moments = labelled(open_world(clean), "churn", week(60), 180).head(150)
     few, many = (probabilities(clean, moments, "churn", 180, paths=n)["probability"] for n in (64, 400))
-    assert np.corrcoef(few, many)[0, 1] > 0.99
-    assert few.mean() == pytest.approx(many.mean(), abs=0.01)
+    assert np.corrcoef(few, many)[0, 1] > 0.98
+    assert few.mean() == pytest.approx(many.mean(), abs=0.02)
 
 
 def test_order_and_index_of_the_moments_are_irrelevant(clean: Path) -> None:
     moments = labelled(open_world(clean), "churn", week(60), 90)
     mixed = moments.sample(frac=1, random_state=1)
-    plain, again = (probabilities(clean, m, "churn", 90) for m in (moments, mixed))
+    plain, again = (probabilities(clean, m, "churn", 60, paths=2) for m in (moments, mixed))
     assert again.index.equals(mixed.index)
-    assert np.corrcoef(plain["probability"], again["probability"].sort_index())[0, 1] > 0.98
+    pd.testing.assert_frame_equal(again.sort_index(), plain)
 
 
 def test_a_stored_state_lived_on_is_the_state_of_the_unbroken_life(clean: Path) -> None:
