@@ -118,27 +118,19 @@ def test_questions_without_an_answer_are_refused(clean: Path, task: str, days: i
         probabilities(clean, pd.DataFrame({"customer_id": ["C00000001"], "as_of": [day]}), task, days)
 
 
-@pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("carmaker") / "large"
-    write_world(World(customers=40_000, seed=11), folder, threads=2)
-    return folder
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_oracle_is_good_not_perfect_the_rules_have_skill_and_a_linear_model_beats_them(large: Path) -> None:
-    rows = {row["question"]: row for row in compare(large)}
-    assert len(rows) == len(QUESTIONS)
+def test_the_oracle_is_good_not_perfect_the_rules_have_skill_and_a_linear_model_beats_them(tmp_path: Path) -> None:
+    write_world(World(customers=30_000, seed=11), tmp_path / "large", threads=2)
+    main = tuple(q for q in QUESTIONS if q.name in {"purchase_intent 90 d", "churn 180 d", "repurchase 365 d: replacement"})
+    rows = {row["question"]: row for row in compare(tmp_path / "large", main)}
+    assert len(rows) == 3
     for name, row in rows.items():
-        models = (row["linear"], row["LightGBM"])
-        assert 0.78 <= row["oracle"] <= 0.93, name
-        assert max(row[rule] for rule in RULES) < row["linear"] + 0.01, name
-        assert max(models) < row["oracle"] + 0.005, name
+        assert 0.80 <= row["oracle"] <= 0.92, name
+        assert max(row[rule] for rule in RULES) < row["linear"] < row["oracle"], name
+        assert row["LightGBM"] < row["oracle"], name
     assert rows["churn 180 d"]["recency"] > 0.7
     assert rows["churn 180 d"]["silent_7d"] > 0.55
     assert rows["churn 180 d"]["rfm"] > 0.7
     assert rows["purchase_intent 90 d"]["test_drive_30d"] > 0.53
     assert rows["repurchase 365 d: replacement"]["age_of_car"] > 0.6
-    for name in ("purchase_intent 90 d", "churn 180 d", "repurchase 365 d: replacement"):
-        assert 0.80 <= rows[name]["oracle"] <= 0.92, name

@@ -28,7 +28,7 @@ from worlds.carmaker.truth import probabilities
 from worlds.carmaker.world import World
 from worlds.carmaker.write import NotOursError, read_world
 
-__all__ = ["RULES", "Question", "compare"]
+__all__ = ["QUESTIONS", "RULES", "Question", "compare"]
 
 SETTLED = 17 + 6  # weeks after a window until the rarest kind of outcome is decided and known
 
