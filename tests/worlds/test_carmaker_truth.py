@@ -32,21 +32,15 @@ def judged(folder: Path, task: str, days: int, weeks: tuple[int, ...]) -> pd.Dat
     truth = probabilities(folder, cohorts, task, days)
     if task != "repurchase":
         return pd.DataFrame({"said": truth["probability"], "happened": cohorts["outcome"]})
-    return pd.concat(
-        [pd.DataFrame({"said": truth[word], "happened": cohorts["outcome"] == word}) for word in WORDS]
-    )
+    return pd.concat([pd.DataFrame({"said": truth[word], "happened": cohorts["outcome"] == word}) for word in WORDS])
 
 
 def assert_calibrated(frame: pd.DataFrame) -> None:
     """In every tenth of the moments as many outcomes as said, within four standard deviations."""
-    tenths = frame.assign(tenth=pd.qcut(frame["said"].rank(method="first"), 10, labels=False)).groupby(
-        "tenth"
-    )
+    tenths = frame.assign(tenth=pd.qcut(frame["said"].rank(method="first"), 10, labels=False)).groupby("tenth")
     for tenth, group in tenths:
         expected, spread = group["said"].sum(), np.sqrt((group["said"] * (1 - group["said"])).sum())
-        assert abs(group["happened"].sum() - expected) <= 4 * spread + 1, (
-            f"tenth {tenth}: {group['happened'].sum()} of {expected:.1f}"
-        )
+        assert abs(group["happened"].sum() - expected) <= 4 * spread + 1, f"tenth {tenth}: {group['happened'].sum()} of {expected:.1f}"
 
 
 @pytest.mark.parametrize(("task", "days", "weeks"), [
@@ -58,9 +52,7 @@ def assert_calibrated(frame: pd.DataFrame) -> None:
     ("repurchase", 180, (40,)),
     ("upgrade", 365, (20,)),
 ])  # fmt: skip
-def test_outcomes_happen_as_often_as_the_truth_says_in_every_tenth(
-    clean: Path, task: str, days: int, weeks: tuple[int, ...]
-) -> None:
+def test_outcomes_happen_as_often_as_the_truth_says_in_every_tenth(clean: Path, task: str, days: int, weeks: tuple[int, ...]) -> None:
     assert_calibrated(judged(clean, task, days, weeks))
 
 
@@ -72,12 +64,9 @@ def test_moments_within_a_week_are_calibrated_too(clean: Path) -> None:
 
 
 def test_probability_never_falls_with_the_horizon_and_silence_never_gets_likelier(clean: Path) -> None:
-    moments = labelled(open_world(clean), "upgrade", week(60), 30).head(300)
+    moments = labelled(open_world(clean), "upgrade", week(60), 30).head(150)
     for task, sign in (("purchase_intent", 1), ("upgrade", 1), ("churn", -1)):
-        steps = [
-            probabilities(clean, moments, task, days)["probability"].to_numpy()
-            for days in (1, 30, 60, 90, 180)
-        ]
+        steps = [probabilities(clean, moments, task, days)["probability"].to_numpy() for days in (1, 30, 60, 90, 180)]
         assert all((sign * (b - a) >= -1e-12).all() for a, b in pairwise(steps)), task
 
 
@@ -89,18 +78,18 @@ def test_competing_outcomes_sum_to_at_most_one(clean: Path) -> None:
 
 
 def test_more_paths_say_the_same(clean: Path) -> None:
-    moments = labelled(open_world(clean), "churn", week(60), 180).head(400)
+    moments = labelled(open_world(clean), "churn", week(60), 180).head(150)
     few, many = (probabilities(clean, moments, "churn", 180, paths=n)["probability"] for n in (64, 400))
-    assert np.corrcoef(few, many)[0, 1] > 0.99
-    assert few.mean() == pytest.approx(many.mean(), abs=0.01)
+    assert np.corrcoef(few, many)[0, 1] > 0.98
+    assert few.mean() == pytest.approx(many.mean(), abs=0.02)
 
 
 def test_order_and_index_of_the_moments_are_irrelevant(clean: Path) -> None:
     moments = labelled(open_world(clean), "churn", week(60), 90)
     mixed = moments.sample(frac=1, random_state=1)
-    plain, again = (probabilities(clean, m, "churn", 90) for m in (moments, mixed))
+    plain, again = (probabilities(clean, m, "churn", 60, paths=2) for m in (moments, mixed))
     assert again.index.equals(mixed.index)
-    assert np.corrcoef(plain["probability"], again["probability"].sort_index())[0, 1] > 0.98
+    pd.testing.assert_frame_equal(again.sort_index(), plain)
 
 
 def test_a_stored_state_lived_on_is_the_state_of_the_unbroken_life(clean: Path) -> None:
@@ -124,36 +113,24 @@ def test_a_second_identity_has_no_truth(messy: Path) -> None:
     ("churn", 0, week(60), "at least 1"),
     ("churn", 90, date(2031, 1, 1), "outside the history"),
 ])  # fmt: skip
-def test_questions_without_an_answer_are_refused(
-    clean: Path, task: str, days: int, day: date, hint: str
-) -> None:
+def test_questions_without_an_answer_are_refused(clean: Path, task: str, days: int, day: date, hint: str) -> None:
     with pytest.raises(ValueError, match=hint):
         probabilities(clean, pd.DataFrame({"customer_id": ["C00000001"], "as_of": [day]}), task, days)
 
 
-@pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("carmaker") / "large"
-    write_world(World(customers=40_000, seed=11), folder, threads=2)
-    return folder
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_oracle_is_good_not_perfect_the_rules_have_skill_and_a_linear_model_beats_them(
-    large: Path,
-) -> None:
-    rows = {row["question"]: row for row in compare(large)}
-    assert len(rows) == len(QUESTIONS)
+def test_the_oracle_is_good_not_perfect_the_rules_have_skill_and_a_linear_model_beats_them(tmp_path: Path) -> None:
+    write_world(World(customers=30_000, seed=11), tmp_path / "large", threads=2)
+    main = tuple(q for q in QUESTIONS if q.name in {"purchase_intent 90 d", "churn 180 d", "repurchase 365 d: replacement"})
+    rows = {row["question"]: row for row in compare(tmp_path / "large", main)}
+    assert len(rows) == 3
     for name, row in rows.items():
-        models = (row["linear"], row["LightGBM"])
-        assert 0.78 <= row["oracle"] <= 0.93, name
-        assert max(row[rule] for rule in RULES) < row["linear"] + 0.01, name
-        assert max(models) < row["oracle"] + 0.005, name
+        assert 0.80 <= row["oracle"] <= 0.92, name
+        assert max(row[rule] for rule in RULES) < row["linear"] < row["oracle"], name
+        assert row["LightGBM"] < row["oracle"], name
     assert rows["churn 180 d"]["recency"] > 0.7
     assert rows["churn 180 d"]["silent_7d"] > 0.55
     assert rows["churn 180 d"]["rfm"] > 0.7
     assert rows["purchase_intent 90 d"]["test_drive_30d"] > 0.53
     assert rows["repurchase 365 d: replacement"]["age_of_car"] > 0.6
-    for name in ("purchase_intent 90 d", "churn 180 d", "repurchase 365 d: replacement"):
-        assert 0.80 <= rows[name]["oracle"] <= 0.92, name

@@ -142,6 +142,12 @@ def test_the_sanity_table_is_plausible_on_a_messy_world(messy: Path) -> None:
     assert strange == []
 
 
+def test_a_world_too_small_for_pictures_is_refused(tmp_path: Path) -> None:
+    write_world(SMALL, tmp_path / "world", threads=1)
+    with pytest.raises(ValueError, match="too few for pictures"):
+        draw(tmp_path / "world", tmp_path / "pictures")
+
+
 def test_pictures_are_drawn(messy: Path, tmp_path: Path) -> None:
     files = draw(messy, tmp_path)
     assert [file.stem for file in files] == list(PICTURES)

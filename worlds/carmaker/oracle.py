@@ -28,7 +28,7 @@ from worlds.carmaker.truth import probabilities
 from worlds.carmaker.world import World
 from worlds.carmaker.write import NotOursError, read_world
 
-__all__ = ["RULES", "Question", "compare"]
+__all__ = ["QUESTIONS", "RULES", "Question", "compare"]
 
 SETTLED = 17 + 6  # weeks after a window until the rarest kind of outcome is decided and known
 
@@ -80,9 +80,12 @@ RULES: dict[str, Callable[[pd.DataFrame], pd.Series]] = {
 def compare(folder: Path, questions: tuple[Question, ...] = QUESTIONS) -> Iterator[dict[str, Any]]:
     """One row per question, as they come: moments, base rate, mean truth, AUC of oracle, rules, linear model and LightGBM.
 
-    Looks at the world's first 60,000 customers at most.
+    Looks at the world's first 60,000 customers at most. Raises `ValueError` for a world too small or too short for it.
     """
-    world, base = read_world(folder), open_world(folder, parts=6)
+    world = read_world(folder)
+    if world.customers < 5_000 or world.years < 3:
+        raise ValueError(f"{world.customers} customers over {world.years} years are too few to compare models: take 5,000 over 3 at least")
+    base = open_world(folder, parts=6)
     for question in questions:
         early, late = _moments(world, question.days)
         fit = pd.concat([peek(base, question.task, day, question.days) for day in early], ignore_index=True)
@@ -167,7 +170,7 @@ def main(folder: Annotated[Path, typer.Argument(help="a carmaker world")]) -> No
                 )
             )
             console.print(f"invented carmaker: {row['question']} done", highlight=False)
-    except NotOursError as error:
+    except (NotOursError, ValueError) as error:
         Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
     console.print(table)

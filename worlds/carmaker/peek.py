@@ -31,7 +31,7 @@ _ASKED = ",\n".join(
 )
 _PEEK = f"""
 WITH t AS (SELECT customer_id, {_ASKED}, max(depth) AS depth,
-    date_diff('day', max(happened_at), $as_of::TIMESTAMP) AS since_touch, date_diff('day', min(happened_at), $as_of::TIMESTAMP) AS since_first
+    date_diff('day', max(happened_at), $as_of::TIMESTAMP) AS since_touch
     FROM touchpoints WHERE initiated_by = 'customer' AND happened_at < $as_of AND known_at < $as_of GROUP BY ALL),
 v AS (SELECT customer_id, count(*) AS visits, count(*) FILTER (happened_at >= $as_of::TIMESTAMP - INTERVAL 365 DAY) AS visits_365d,
     date_diff('day', max(happened_at), $as_of::TIMESTAMP) AS since_visit, sum(amount_cents) AS spent, max(odometer_km) AS odometer

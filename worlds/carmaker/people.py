@@ -10,7 +10,7 @@ from worlds.carmaker.diary import Diary
 from worlds.carmaker.state import NEVER, NONE
 from worlds.carmaker.tables import Frame, join
 from worlds.carmaker.traits import ACQUISITION
-from worlds.carmaker.world import DAY, World
+from worlds.carmaker.world import DAY, SPAN, World
 
 __all__ = ["consent_ends", "consent_rows", "customer_rows", "referral_rows"]
 
@@ -99,14 +99,13 @@ def referral_rows(world: World, block: int, diary: Diary, orders: Frame, entered
     fits = (owner_from[chosen] < t.entry_week[guests] - 3) & (owner_until[chosen] > t.entry_week[guests])
     hosts, guests = chosen[fits], guests[fits]
     asked = entered[guests] - rng.integers(DAY, 20 * DAY, len(guests))
-    frames = [_steps(hosts, guests, asked, 0, block), _steps(hosts, guests, entered[guests] + 60, 1, block)]
-    person = numbers(block, guests)
+    nobody = np.full(len(guests), -1)  # who will come is not known when the invitation is sent
+    frames = [_steps(hosts, nobody, asked, 0, block), _steps(hosts, guests, entered[guests] + 60, 1, block)]
     placed = orders["kind"] == 0
-    first = np.full(int(person.max(initial=0)) + 2, np.iinfo(np.int64).max)
-    mine = placed & (orders["customer_id"] < len(first))
-    np.minimum.at(first, orders["customer_id"][mine], orders["happened_at"][mine])
-    bought = first[person] < np.iinfo(np.int64).max
-    frames.append(_steps(hosts[bought], guests[bought], first[person[bought]], 2, block))
+    first_order = np.full(len(entered), np.iinfo(np.int64).max)
+    np.minimum.at(first_order, orders["customer_id"][placed] - block * SPAN - 1, orders["happened_at"][placed])
+    bought = first_order[guests] < np.iinfo(np.int64).max
+    frames.append(_steps(hosts[bought], guests[bought], first_order[guests[bought]], 2, block))
     in_vain = rng.choice(len(weight), 2 * len(guests), p=weight / weight.sum())
     when = world.at(0) + rng.integers(0, world.weeks * 7 * DAY, len(in_vain))
     week = (when - world.at(0)) // (7 * DAY)

@@ -23,12 +23,19 @@ from worlds.carmaker.write import NotOursError, read_world
 __all__ = ["draw"]
 
 INK, QUIET, WARM, COLD = "#22303c", "#9aa7b1", "#d1603d", "#2f6f8f"
+FEWEST = 3_000  # customers, so that the rarest life that is shown occurs
 Picture = Callable[[World, duckdb.DuckDBPyConnection], Figure]
 
 
 def draw(folder: Path, to: Path) -> list[Path]:
-    """Draw all pictures of the world in `folder` as PNG files into `to`; returns the files."""
-    world, base = read_world(folder), open_world(folder, parts=4)
+    """Draw all pictures of the world in `folder` as PNG files into `to`; returns the files.
+
+    Raises `ValueError` for a world with too few customers to show anything.
+    """
+    world = read_world(folder)
+    if world.customers < FEWEST:
+        raise ValueError(f"{world.customers} customers are too few for pictures: write a world with at least {FEWEST:,}")
+    base = open_world(folder, parts=4)
     to.mkdir(parents=True, exist_ok=True)
     mpl.use("Agg")
     files = []
@@ -237,7 +244,7 @@ def main(
     """Draw one life, events per week, retention after delivery and the hazard of replacement."""
     try:
         files: list[Any] = draw(folder, to)
-    except NotOursError as error:
+    except (NotOursError, ValueError) as error:
         Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
     for file in files:

@@ -71,7 +71,7 @@ def figures(folder: Path) -> list[Figure]:
         ),
         Figure("events per customer", _events_per_customer(folder), 70, 130, "about 100"),
     ]
-    return found + _stages(base, day) + _rates(base, day)
+    return found + _stages(base, day) + _rates(base, day, world.end)
 
 
 def print_sanity(folder: Path, console: Console) -> None:
@@ -162,10 +162,11 @@ def _stages(base: duckdb.DuckDBPyConnection, day: date) -> list[Figure]:
     ]
 
 
-def _rates(base: duckdb.DuckDBPyConnection, day: date) -> list[Figure]:
+def _rates(base: duckdb.DuckDBPyConnection, day: date, end: date) -> list[Figure]:
+    """Base rates of the tasks at a date, for windows that are settled before the end."""
     found = []
     for task, horizons in HORIZONS.items():
-        for horizon in horizons:
+        for horizon in (days for days in horizons if day + timedelta(days=days + 120) <= end):
             outcome = labelled(base, task, day, horizon)["outcome"]
             for word in ("additional", "replacement", "defection") if task == "repurchase" else (1,):
                 name = f"{task} {horizon} d" + (f": {word}" if task == "repurchase" else "")

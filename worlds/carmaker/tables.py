@@ -15,7 +15,7 @@ from features.sources import CANONICAL
 from worlds.carmaker.state import PLANS, POWERS
 from worlds.carmaker.traits import ACQUISITION, REGIONS
 
-__all__ = ["KINDS", "Frame", "code", "encode", "join", "pick", "sort"]
+__all__ = ["KINDS", "Frame", "code", "encode", "identifiers", "join", "pick", "sort"]
 
 Array = npt.NDArray[Any]
 Frame = dict[str, Array]
