@@ -144,7 +144,9 @@ def test_points_follow_the_published_rules(clean: Path) -> None:
     )  # a visit of the last hours is known, its points are not yet
 
 
-def test_an_invitation_does_not_say_who_will_come_and_a_registered_guest_is_a_customer_since_then(clean: Path) -> None:
+def test_an_invitation_does_not_say_who_will_come_and_a_registered_guest_is_a_customer_since_then(
+    clean: Path,
+) -> None:
     assert none(clean, "FROM referrals WHERE kind = 'invited' AND invitee_id IS NOT NULL")
     assert none(clean, """
         FROM referrals r LEFT JOIN customers c ON c.customer_id = r.invitee_id AND c.happened_at <= r.happened_at

@@ -32,15 +32,21 @@ def judged(folder: Path, task: str, days: int, weeks: tuple[int, ...]) -> pd.Dat
     truth = probabilities(folder, cohorts, task, days)
     if task != "repurchase":
         return pd.DataFrame({"said": truth["probability"], "happened": cohorts["outcome"]})
-    return pd.concat([pd.DataFrame({"said": truth[word], "happened": cohorts["outcome"] == word}) for word in WORDS])
+    return pd.concat(
+        [pd.DataFrame({"said": truth[word], "happened": cohorts["outcome"] == word}) for word in WORDS]
+    )
 
 
 def assert_calibrated(frame: pd.DataFrame) -> None:
     """In every tenth of the moments as many outcomes as said, within four standard deviations."""
-    tenths = frame.assign(tenth=pd.qcut(frame["said"].rank(method="first"), 10, labels=False)).groupby("tenth")
+    tenths = frame.assign(tenth=pd.qcut(frame["said"].rank(method="first"), 10, labels=False)).groupby(
+        "tenth"
+    )
     for tenth, group in tenths:
         expected, spread = group["said"].sum(), np.sqrt((group["said"] * (1 - group["said"])).sum())
-        assert abs(group["happened"].sum() - expected) <= 4 * spread + 1, f"tenth {tenth}: {group['happened'].sum()} of {expected:.1f}"
+        assert abs(group["happened"].sum() - expected) <= 4 * spread + 1, (
+            f"tenth {tenth}: {group['happened'].sum()} of {expected:.1f}"
+        )
 
 
 @pytest.mark.parametrize(("task", "days", "weeks"), [
@@ -52,7 +58,9 @@ def assert_calibrated(frame: pd.DataFrame) -> None:
     ("repurchase", 180, (40,)),
     ("upgrade", 365, (20,)),
 ])  # fmt: skip
-def test_outcomes_happen_as_often_as_the_truth_says_in_every_tenth(clean: Path, task: str, days: int, weeks: tuple[int, ...]) -> None:
+def test_outcomes_happen_as_often_as_the_truth_says_in_every_tenth(
+    clean: Path, task: str, days: int, weeks: tuple[int, ...]
+) -> None:
     assert_calibrated(judged(clean, task, days, weeks))
 
 
@@ -66,7 +74,10 @@ def test_moments_within_a_week_are_calibrated_too(clean: Path) -> None:
 def test_probability_never_falls_with_the_horizon_and_silence_never_gets_likelier(clean: Path) -> None:
     moments = labelled(open_world(clean), "upgrade", week(60), 30).head(150)
     for task, sign in (("purchase_intent", 1), ("upgrade", 1), ("churn", -1)):
-        steps = [probabilities(clean, moments, task, days)["probability"].to_numpy() for days in (1, 30, 60, 90, 180)]
+        steps = [
+            probabilities(clean, moments, task, days)["probability"].to_numpy()
+            for days in (1, 30, 60, 90, 180)
+        ]
         assert all((sign * (b - a) >= -1e-12).all() for a, b in pairwise(steps)), task
 
 
@@ -113,16 +124,24 @@ def test_a_second_identity_has_no_truth(messy: Path) -> None:
     ("churn", 0, week(60), "at least 1"),
     ("churn", 90, date(2031, 1, 1), "outside the history"),
 ])  # fmt: skip
-def test_questions_without_an_answer_are_refused(clean: Path, task: str, days: int, day: date, hint: str) -> None:
+def test_questions_without_an_answer_are_refused(
+    clean: Path, task: str, days: int, day: date, hint: str
+) -> None:
     with pytest.raises(ValueError, match=hint):
         probabilities(clean, pd.DataFrame({"customer_id": ["C00000001"], "as_of": [day]}), task, days)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_oracle_is_good_not_perfect_the_rules_have_skill_and_a_linear_model_beats_them(tmp_path: Path) -> None:
+def test_the_oracle_is_good_not_perfect_the_rules_have_skill_and_a_linear_model_beats_them(
+    tmp_path: Path,
+) -> None:
     write_world(World(customers=30_000, seed=11), tmp_path / "large", threads=2)
-    main = tuple(q for q in QUESTIONS if q.name in {"purchase_intent 90 d", "churn 180 d", "repurchase 365 d: replacement"})
+    main = tuple(
+        q
+        for q in QUESTIONS
+        if q.name in {"purchase_intent 90 d", "churn 180 d", "repurchase 365 d: replacement"}
+    )
     rows = {row["question"]: row for row in compare(tmp_path / "large", main)}
     assert len(rows) == 3
     for name, row in rows.items():

@@ -84,7 +84,9 @@ def compare(folder: Path, questions: tuple[Question, ...] = QUESTIONS) -> Iterat
     """
     world = read_world(folder)
     if world.customers < 5_000 or world.years < 3:
-        raise ValueError(f"{world.customers} customers over {world.years} years are too few to compare models: take 5,000 over 3 at least")
+        raise ValueError(
+            f"{world.customers} customers over {world.years} years are too few to compare models: take 5,000 over 3 at least"
+        )
     base = open_world(folder, parts=6)
     for question in questions:
         early, late = _moments(world, question.days)

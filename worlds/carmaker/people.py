@@ -103,7 +103,9 @@ def referral_rows(world: World, block: int, diary: Diary, orders: Frame, entered
     frames = [_steps(hosts, nobody, asked, 0, block), _steps(hosts, guests, entered[guests] + 60, 1, block)]
     placed = orders["kind"] == 0
     first_order = np.full(len(entered), np.iinfo(np.int64).max)
-    np.minimum.at(first_order, orders["customer_id"][placed] - block * SPAN - 1, orders["happened_at"][placed])
+    np.minimum.at(
+        first_order, orders["customer_id"][placed] - block * SPAN - 1, orders["happened_at"][placed]
+    )
     bought = first_order[guests] < np.iinfo(np.int64).max
     frames.append(_steps(hosts[bought], guests[bought], first_order[guests[bought]], 2, block))
     in_vain = rng.choice(len(weight), 2 * len(guests), p=weight / weight.sum())

@@ -34,7 +34,9 @@ def draw(folder: Path, to: Path) -> list[Path]:
     """
     world = read_world(folder)
     if world.customers < FEWEST:
-        raise ValueError(f"{world.customers} customers are too few for pictures: write a world with at least {FEWEST:,}")
+        raise ValueError(
+            f"{world.customers} customers are too few for pictures: write a world with at least {FEWEST:,}"
+        )
     base = open_world(folder, parts=4)
     to.mkdir(parents=True, exist_ok=True)
     mpl.use("Agg")
