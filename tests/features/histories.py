@@ -7,14 +7,16 @@ initiated, cars disposed of, brought back and never seen before, and events exac
 import random
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
+import duckdb
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
 from features.feature import Feature
-from features.feature_set import at
+from features.feature_set import at, named
 from features.sources import CANONICAL, Column, Source
 from features.warehouse import Warehouse, in_memory
 
@@ -163,13 +165,26 @@ def moments(pairs: Iterable[tuple[str, datetime]]) -> ir.Table:
 
 
 def computed(
-    world: World, pairs: Sequence[tuple[str, datetime]], features: Sequence[Feature]
+    world: World, pairs: Iterable[tuple[str, datetime]], features: Iterable[Feature]
 ) -> dict[tuple[str, datetime], Row]:
     """The features' values by (customer, moment)."""
-    held = warehouse(world)
-    answers = held.engine.to_pyarrow(at(moments(pairs), held, features)).to_pylist()
-    held.engine.disconnect()
+    sql, schema = _compiled(tuple(feature.name for feature in features))
+    with duckdb.connect() as engine:
+        engine.execute("SET TimeZone = 'UTC'")
+        engine.register("moments", moments_table(pairs))
+        for source in CANONICAL:
+            engine.register(source, arrow(source, world.get(source, [])))
+        answers = engine.execute(sql).fetch_arrow_table().cast(schema).to_pylist()
     return {(row.pop("customer_id"), row.pop("as_of")): row for row in answers}
+
+
+@cache
+def _compiled(names: tuple[str, ...]) -> tuple[str, pa.Schema]:
+    """Compiling takes longer than these worlds do, so it is done once."""
+    unbound = {name: ibis.table(source.ibis_schema, name=name) for name, source in CANONICAL.items()}
+    asked = ibis.table({"customer_id": "string", "as_of": "timestamp(6)"}, name="moments")
+    answered = at(asked, Warehouse(ibis.duckdb.connect(), unbound), named(names))
+    return ibis.to_sql(answered, dialect="duckdb"), answered.schema().to_pyarrow()
 
 
 def same_bits(left: Any, right: Any) -> bool:
