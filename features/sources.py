@@ -273,9 +273,9 @@ contacts = _source(
     Column(
         "kind",
         "string",
-        "step of the contact",
+        "step of the contact; `held_out` is the message that was not sent, for comparison's sake",
         required=True,
-        values=("sent", "delivered", "opened", "answered", "adviser_call", "opted_out"),
+        values=("sent", "delivered", "opened", "answered", "adviser_call", "opted_out", "held_out"),
     ),
     Column("channel", "string", "way it was sent: wecom, sms, app_push, phone, mail", optional=True),
     Column("campaign", "string", "campaign", optional=True),

@@ -15,7 +15,7 @@ from worlds.carmaker.world import DAY, World
 __all__ = ["campaign_truth", "contact_rows", "point_rows"]
 
 Array = npt.NDArray[Any]
-SENT, DELIVERED, OPENED, ANSWERED, CALL, OPTED_OUT = range(6)
+SENT, DELIVERED, OPENED, ANSWERED, CALL, OPTED_OUT, HELD_OUT = range(7)
 EARNED, REDEEMED, EXPIRED, TIER = range(4)
 
 
@@ -36,7 +36,7 @@ class Mailing:
 def contact_rows(world: World, block: int, diary: Diary, touchpoints: Frame, allowed: Array) -> Frame:
     """Monthly campaigns, the campaign with a hold-out, calls after test drives, opt-outs.
 
-    A person held out has one row with arm `held_out` and no channel: the message that was not sent.
+    A person held out has one row of kind `held_out`, without a channel: the message that was not sent.
     """
     rng = world.rng(block, "contacts")
     frames = []
@@ -52,7 +52,7 @@ def contact_rows(world: World, block: int, diary: Diary, touchpoints: Frame, all
             frames.append(_send(Mailing(world, block, diary, week, treated, "loyalty offer", 0, rng)))
             frames.append(
                 _sent(Mailing(world, block, diary, week, kept, "loyalty offer", 1, rng))
-                | {"channel": np.full(len(kept), -1)}
+                | {"kind": np.full(len(kept), HELD_OUT), "channel": np.full(len(kept), -1)}
             )
     frames.append(_calls(touchpoints, rng))
     gone = np.nonzero((allowed > 0) & (allowed < FOREVER))[0]

@@ -74,7 +74,7 @@ LANES = {
     "app and content": "SELECT happened_at, '' FROM touchpoints WHERE customer_id = $who AND initiated_by = 'customer' AND kind IN ('app_open', 'activity_signin', 'content_read', 'mini_program', 'social', 'post', 'live_stream')",
     "complaints": "SELECT happened_at, '' FROM touchpoints WHERE customer_id = $who AND kind = 'complaint'",
     "workshop": "SELECT happened_at, kind FROM visits WHERE customer_id = $who",
-    "messages sent": "SELECT happened_at, '' FROM raw_contacts WHERE customer_id = $who AND kind = 'sent' AND channel IS NOT NULL",
+    "messages sent": "SELECT happened_at, '' FROM raw_contacts WHERE customer_id = $who AND kind = 'sent'",
 }
 
 
