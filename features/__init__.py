@@ -6,7 +6,18 @@ features.at(moments, db)          # one row per (customer_id, as_of), a column p
 """
 
 from features.feature_set import FEATURES, at, available, catalogue
+from features.home import tracking_uri
 from features.timeline import midnight, months
 from features.warehouse import Warehouse, connect
 
-__all__ = ["FEATURES", "Warehouse", "at", "available", "catalogue", "connect", "midnight", "months"]
+__all__ = [
+    "FEATURES",
+    "Warehouse",
+    "at",
+    "available",
+    "catalogue",
+    "connect",
+    "midnight",
+    "months",
+    "tracking_uri",
+]

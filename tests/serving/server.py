@@ -1,0 +1,67 @@
+"""A scoring service in a process of its own, for the time of a `with` block."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["ask", "serving"]
+
+
+def ask(port: int, path: str, body: object = None) -> tuple[int, str]:
+    """GET, or POST with a JSON body: status and text."""
+    data = json.dumps(body).encode() if body is not None else None
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{path}", data, {"content-type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+@contextmanager
+def serving(folder: Path, seconds: float = 90) -> Iterator[int]:
+    """The port of a service that is ready, started in `folder`; it is told to stop, and must, at the end."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "bentoml",
+        "serve",
+        "serving.service:Propensity",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    with subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as server:
+        try:
+            _wait_until_ready(port, time.monotonic() + seconds)
+            yield port
+        finally:
+            server.terminate()
+            server.wait(timeout=60)
+
+
+def _wait_until_ready(port: int, deadline: float) -> None:
+    while time.monotonic() < deadline:
+        try:
+            if ask(port, "/readyz")[0] == 200:
+                return
+        except (urllib.error.URLError, ConnectionError):
+            pass
+        time.sleep(0.3)
+    raise TimeoutError("the service did not become ready")
