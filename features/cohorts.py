@@ -16,7 +16,7 @@ from features.planner import compute, sources_of
 from features.rows import Definition
 from features.warehouse import Warehouse
 
-__all__ = ["COHORTS", "Cohort", "Condition", "everyone", "has_ordered"]
+__all__ = ["COHORTS", "Cohort", "Condition", "everyone", "has_ordered", "just_contacted", "just_renewed"]
 
 
 @dataclass(frozen=True)
@@ -77,4 +77,29 @@ has_ordered = Cohort(
     (Condition(lambda past: past.orders.where(kind="order").count() > 0, otherwise="has not ordered yet"),),
 )
 
-COHORTS: dict[str, Cohort] = {cohort.name: cohort for cohort in (has_ordered,)}
+just_contacted = Cohort(
+    "just contacted",
+    (
+        Condition(
+            lambda past: past.contacts.where(kind="sent").count(days=1) > 0,
+            otherwise="was sent nothing in the last day",
+        ),
+    ),
+)
+
+just_renewed = Cohort(
+    "just renewed",
+    (
+        Condition(lambda past: past.vehicles.where(kind="delivery").count() > 0, otherwise="has no car"),
+        Condition(
+            lambda past: past.orders.where(kind="order").count(days=30) > 0,
+            otherwise="renewed nothing in the last 30 days",
+        ),
+        Condition(
+            lambda past: past.orders.where(kind="cancellation").count(days=30) == 0,
+            otherwise="has cancelled already",
+        ),
+    ),
+)
+
+COHORTS: dict[str, Cohort] = {cohort.name: cohort for cohort in (has_ordered, just_contacted, just_renewed)}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-__all__ = ["Rule", "fading", "recency", "rfm"]
+__all__ = ["Rule", "dearness", "fading", "newness", "past_redemptions", "recency", "rfm"]
 
 
 @dataclass(frozen=True)
@@ -49,4 +49,22 @@ rfm = Rule(
     "quintiles of recency, frequency and value, summed",
     ("days_since_order", "order_days_ever", "order_value_ever_cents"),
     _rfm,
+)
+past_redemptions = Rule(
+    "past_redemptions",
+    "who redeemed most coupons so far comes first",
+    ("coupon_redemptions_ever",),
+    lambda rows: rows["coupon_redemptions_ever"].to_numpy(dtype=np.float64),
+)
+newness = Rule(
+    "newness",
+    "who came last leaves first",
+    ("days_since_first_known",),
+    lambda rows: -rows["days_since_first_known"].to_numpy(dtype=np.float64),
+)
+dearness = Rule(
+    "dearness",
+    "who pays most leaves first",
+    ("last_order_value_cents",),
+    lambda rows: rows["last_order_value_cents"].fillna(0.0).to_numpy(dtype=np.float64),
 )

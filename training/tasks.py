@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from features import timeline
-from features.cohorts import Cohort, has_ordered
+from features.cohorts import Cohort, has_ordered, just_contacted, just_renewed
 from features.errors import UnknownName
 from features.planner import sources_of
 from features.rows import Definition
 from features.warehouse import Warehouse
-from training.rules import Rule, fading, recency, rfm
+from training.rules import Rule, dearness, fading, newness, past_redemptions, recency, rfm
 
 __all__ = ["TASKS", "Task", "offered", "task_named"]
 
@@ -84,6 +84,22 @@ TASKS: tuple[Task, ...] = (
         outcome=lambda future: future.orders.where(kind="order").count() > 0,
         horizon_days=13 * 7,
         rules=(recency, rfm),
+    ),
+    Task(
+        name="redemption",
+        question="Will this customer, just sent a campaign, redeem a coupon in the next 30 days?",
+        cohort=just_contacted,
+        outcome=lambda future: future.touchpoints.where(kind="coupon_redemption").count() > 0,
+        horizon_days=30,
+        rules=(past_redemptions,),
+    ),
+    Task(
+        name="lapse",
+        question="Will this contract, renewed in the last 30 days, be cancelled by the next renewal?",
+        cohort=just_renewed,
+        outcome=lambda future: future.orders.where(kind="cancellation").count() > 0,
+        horizon_days=366,  # a yearly contract's next renewal, in a leap year too
+        rules=(newness, dearness),
     ),
 )
 

