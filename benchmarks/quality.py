@@ -20,7 +20,7 @@ from lightgbm import LGBMClassifier
 from benchmarks.record import record
 from features.warehouse import Warehouse, connect
 from training.challenger import fit_linear, linear_probabilities
-from training.dataset import Dataset, Parts, dataset, plan, split
+from training.dataset import Dataset, Parts, dataset, plan, split, telling
 from training.metrics import auc, average_precision, brier, lift_at, log_loss
 from training.model import fit, numbers
 from training.tasks import Task, task_named
@@ -60,7 +60,8 @@ def studies(warehouse: Warehouse) -> Iterator[tuple[Task, Dataset, Parts]]:
     )
     for task, planned in plans:
         data = dataset(task, warehouse, planned.dates)
-        yield task, data, split(data, planned)
+        parts = split(data, planned)
+        yield task, replace(data, features=telling(data.features, parts.fit)), parts
 
 
 def redrawn(parts: Parts, seed: int) -> Parts:

@@ -7,6 +7,7 @@ us before the moment is in no cohort at all.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -14,9 +15,24 @@ import ibis.expr.types as ir
 from features import timeline
 from features.planner import compute, sources_of
 from features.rows import Definition
+from features.views.lifecycle import open_orders
+from features.views.orders import placed
+from features.views.touchpoints import deeds
+from features.views.vehicles import held
 from features.warehouse import Warehouse
 
-__all__ = ["COHORTS", "Cohort", "Condition", "everyone", "has_ordered", "just_contacted", "just_renewed"]
+__all__ = [
+    "COHORTS",
+    "Cohort",
+    "Condition",
+    "active_leads",
+    "active_owners",
+    "everyone",
+    "has_ordered",
+    "just_contacted",
+    "just_renewed",
+    "owners",
+]
 
 
 @dataclass(frozen=True)
@@ -72,10 +88,32 @@ def everyone(warehouse: Warehouse, dates: Iterable[datetime]) -> ir.Table:
     return timeline.past(pairs, known).select("customer_id", "as_of").distinct()
 
 
+def silent_for(days: int, past: Any) -> Any:
+    """Nothing the customer did of their own accord, and no workshop visit, in the last `days`."""
+    return (deeds(past).count(days=days) == 0) & (past.visits.count(days=days) == 0)
+
+
+NO_CAR = Condition(lambda past: held(past).count() == 0, otherwise="holds a car of ours already")
+HOLDS_A_CAR = Condition(lambda past: held(past).count() > 0, otherwise="holds no car of ours")
+NOTHING_ON_ORDER = Condition(lambda past: open_orders(past) == 0, otherwise="has a car on order")
+
 has_ordered = Cohort(
     "has ordered",
-    (Condition(lambda past: past.orders.where(kind="order").count() > 0, otherwise="has not ordered yet"),),
+    (Condition(lambda past: placed(past).count() > 0, otherwise="has not ordered yet"),),
 )
+active_leads = Cohort(
+    "active leads",
+    (
+        NO_CAR,
+        NOTHING_ON_ORDER,
+        Condition(lambda past: deeds(past).count(days=90) > 0, otherwise="no touchpoint in 90 days"),
+    ),
+)
+active_owners = Cohort(
+    "active owners",
+    (HOLDS_A_CAR, Condition(lambda past: ~silent_for(180, past), otherwise="silent for 180 days already")),
+)
+owners = Cohort("owners", (HOLDS_A_CAR, NOTHING_ON_ORDER))
 
 just_contacted = Cohort(
     "just contacted",
@@ -86,13 +124,12 @@ just_contacted = Cohort(
         ),
     ),
 )
-
 just_renewed = Cohort(
     "just renewed",
     (
-        Condition(lambda past: past.vehicles.where(kind="delivery").count() > 0, otherwise="has no car"),
+        HOLDS_A_CAR,
         Condition(
-            lambda past: past.orders.where(kind="order").count(days=30) > 0,
+            lambda past: placed(past).count(days=30) > 0,
             otherwise="renewed nothing in the last 30 days",
         ),
         Condition(
@@ -102,4 +139,7 @@ just_renewed = Cohort(
     ),
 )
 
-COHORTS: dict[str, Cohort] = {cohort.name: cohort for cohort in (has_ordered, just_contacted, just_renewed)}
+COHORTS: dict[str, Cohort] = {
+    cohort.name: cohort
+    for cohort in (has_ordered, active_leads, active_owners, owners, just_contacted, just_renewed)
+}

@@ -5,6 +5,7 @@ cannot be cast or breaks a rule is rejected by file, row number, field and rule;
 """
 
 import difflib
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -34,14 +35,17 @@ class Delivery:
     malformed: tuple[int, ...] = ()
 
 
-def deliveries_in(incoming: Path) -> list[Delivery]:
+def deliveries_in(incoming: Path, ignore: Collection[str] = ()) -> list[Delivery]:
     """The deliveries in a folder: `orders.csv`, `orders.parquet` or `orders/*.parquet`, one name per source.
+    Folders named in `ignore` are passed over.
 
     Raises `BadData` for a file that belongs to no source or cannot be read.
     """
     found = []
     for path in sorted(incoming.rglob("*")):
         if path.suffix not in (".csv", ".parquet") or path.stem == "maturity":
+            continue
+        if path.relative_to(incoming).parts[0] in ignore:
             continue
         name = path.stem if path.parent == incoming else path.parent.name
         if name not in CANONICAL:

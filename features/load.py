@@ -32,7 +32,7 @@ from features.home import warehouse_address
 from features.sources import CANONICAL, Source
 from features.warehouse import POINTER
 
-__all__ = ["LoadReport", "load"]
+__all__ = ["LoadReport", "ledger", "load"]
 
 LOADS_KEPT = 2
 
@@ -227,7 +227,7 @@ def _ddl(source: Source) -> str:
     )
 
 
-def _ledger(incoming: Path, delivered_at: datetime) -> dict[str, datetime]:
+def ledger(incoming: Path, delivered_at: datetime) -> dict[str, datetime]:
     """The delivery's own statement, `maturity.parquet` (source, complete_until); without one, everything
     known up to the day before the delivery counts as complete."""
     stated = incoming / "maturity.parquet"
@@ -251,6 +251,9 @@ def main(
     delivered_at: Annotated[
         datetime | None, typer.Option(help="when the delivery was made, UTC; default now")
     ] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option(help="a folder in it to pass over, may be repeated")
+    ] = None,
     max_reject_share: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="share of rows of a source that may be rejected")
     ] = 0.0,
@@ -261,9 +264,9 @@ def main(
     at = delivered_at or datetime.now(UTC).replace(tzinfo=None, microsecond=0)
     target = warehouse or Path(warehouse_address())
     report = load(
-        deliveries_in(incoming),
+        deliveries_in(incoming, ignore or ()),
         target,
-        complete_until=_ledger(incoming, at),
+        complete_until=ledger(incoming, at),
         delivered_at=at,
         max_reject_share=max_reject_share,
     )

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from features.concepts import CONCEPTS
 from features.feature import Feature
+from features.words import CONCEPTS
 
 __all__ = ["page"]
 

@@ -54,9 +54,7 @@ def sources_of(definition: Definition) -> frozenset[str]:
 
 def _owned(events: ir.Table, owner: str) -> ir.Table:
     """The events under the customer who stands in another of their columns."""
-    if owner == "customer_id":
-        return events
-    return events.filter(events[owner].notnull()).mutate(customer_id=events[owner])
+    return events if owner == "customer_id" else events.mutate(customer_id=events[owner])
 
 
 def _one_pass(moments: ir.Table, events: ir.Table, needs: list[Need], rows_of: RowsOf) -> ir.Table:

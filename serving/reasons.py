@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from features.feature import Feature
+from features.words import UNITS, UNSAID
 from serving.contract import Direction, Reason
 
 __all__ = ["Explainer"]
 
-UNITS_ZH = {"days": "天", "orders": "单", "pieces": "件", "times": "倍"}
 MOST_REASONS = 3
 
 
@@ -62,4 +62,6 @@ def _value(value: float, unit: str, language: str) -> str:
     if unit == "cents":
         return f"{value / 100:,.2f}"
     number = f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
-    return f"{number} {unit}" if language == "en" else f"{number}{UNITS_ZH.get(unit, unit)}"
+    if unit in UNSAID:
+        return number
+    return f"{number} {unit}" if language == "en" else f"{number}{UNITS.get(unit, unit)}"

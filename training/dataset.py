@@ -24,7 +24,7 @@ from features.planner import compute
 from features.warehouse import Warehouse
 from training.tasks import Task
 
-__all__ = ["Dataset", "Parts", "Plan", "dataset", "plan", "split"]
+__all__ = ["Dataset", "Parts", "Plan", "dataset", "plan", "split", "telling"]
 
 STEP_DAYS = 30
 MINIMUM_HISTORY_DAYS = 90
@@ -152,6 +152,16 @@ def split(data: Dataset, plan: Plan) -> Parts:
     for name in ("fit", "calibrate", "test"):
         _require_both_outcomes(name, getattr(parts, name))
     return parts
+
+
+def telling(features: Sequence[Feature], part: pd.DataFrame) -> tuple[Feature, ...]:
+    """The features that tell customers apart at some date of a part.
+
+    A column that is the same for everyone at a date (the season, a source without rows) could only teach a model
+    to know its dates again.
+    """
+    by_date = part.groupby("as_of", observed=True)
+    return tuple(f for f in features if (by_date[f.name].nunique(dropna=False) > 1).any())
 
 
 def _require_both_outcomes(name: str, part: pd.DataFrame) -> None:

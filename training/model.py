@@ -32,6 +32,7 @@ PARAMETERS: dict[str, object] = {
 }
 ROUNDS = 200
 SMALL_CELLS = 5_000_000
+NOTHING_TELLS = "no feature tells customers apart: all are constant, empty or too sparse"
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ def fit(
     """
     # Threads that wait for each other cost more than they bring on a small table, most of all on a busy machine.
     threads = 1 if len(fitted_on) * len(names) < SMALL_CELLS else 0
+    if not names:
+        raise NotTrainable(NOTHING_TELLS)
     table = lgb.Dataset(
         numbers(fitted_on, names),
         fitted_on["outcome"].to_numpy(),
@@ -89,7 +92,7 @@ def fit(
         {**PARAMETERS, "num_threads": threads, **(parameters or {})}, table, num_boost_round=rounds
     )
     if booster.num_trees() == 0 or not np.any(booster.feature_importance()):
-        raise NotTrainable("no feature tells customers apart: all are constant, empty or too sparse")
+        raise NotTrainable(NOTHING_TELLS)
     margins = np.asarray(booster.predict(numbers(calibrated_on, names), raw_score=True))
     platt = LogisticRegression(C=np.inf).fit(margins[:, None], calibrated_on["outcome"])
     slope, intercept = float(platt.coef_[0, 0]), float(platt.intercept_[0])

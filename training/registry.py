@@ -56,7 +56,7 @@ class Champion:
 @contextmanager
 def tracked(run_name: str) -> Iterator[mlflow.ActiveRun]:
     """An MLflow run: the one that `mlflow run` opened for this process, or a new one in our experiment."""
-    mlflow.set_tracking_uri(tracking_uri())
+    _use_tracking_uri()
     if os.environ.get("MLFLOW_RUN_ID"):
         with mlflow.start_run() as run:
             yield run
@@ -183,5 +183,14 @@ def _models() -> Path:
 
 
 def _client() -> mlflow.MlflowClient:
-    mlflow.set_tracking_uri(tracking_uri())
+    _use_tracking_uri()
     return mlflow.MlflowClient()
+
+
+def _use_tracking_uri() -> None:
+    """Point MLflow at our store. It would also write the address into the environment, where the next world's
+    run, and every child process, would take it for the user's wish."""
+    wished = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(tracking_uri())
+    if wished is None:
+        os.environ.pop("MLFLOW_TRACKING_URI", None)

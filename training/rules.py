@@ -9,7 +9,20 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-__all__ = ["Rule", "dearness", "fading", "newness", "past_redemptions", "recency", "rfm"]
+__all__ = [
+    "Rule",
+    "age_of_car",
+    "dearness",
+    "fading",
+    "last_touch",
+    "newness",
+    "past_redemptions",
+    "recency",
+    "rfm",
+    "silent_7d",
+    "test_drive_30d",
+    "touch_rfm",
+]
 
 
 @dataclass(frozen=True)
@@ -43,12 +56,53 @@ def _rfm(rows: pd.DataFrame) -> np.ndarray:
     return np.asarray(recency_quintile + frequency + value)
 
 
+def _last_touched(rows: pd.DataFrame) -> np.ndarray:
+    return np.asarray(-rows["days_since_touchpoint"].fillna(np.inf), dtype=np.float64)
+
+
+def _talked_this_week(rows: pd.DataFrame) -> np.ndarray:
+    return np.asarray(rows["touchpoints_7d"] > 0, dtype=np.float64)
+
+
+def _warm(rows: pd.DataFrame) -> np.ndarray:
+    """2 after a test drive of the last 30 days, 0 when the last one is older and no order came, 1 without any."""
+    since = rows["days_since_test_drive_without_order"].to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.where(np.isnan(since), 1.0, np.where(since < 30, 2.0, 0.0))
+
+
+def _old_car(rows: pd.DataFrame) -> np.ndarray:
+    return np.asarray(rows["oldest_car_age_days"].fillna(-1), dtype=np.float64)
+
+
+def _touch_rfm(rows: pd.DataFrame) -> np.ndarray:
+    recency_quintile = _quintile(-rows["days_since_touchpoint"].astype("float64"))
+    frequency, value = _quintile(rows["active_days_365d"]), _quintile(rows["order_value_ever_cents"])
+    return np.asarray(recency_quintile + frequency + value)
+
+
 recency = Rule("recency", "who ordered last comes first", ("days_since_order",), _most_recent)
 rfm = Rule(
     "rfm",
     "quintiles of recency, frequency and value, summed",
     ("days_since_order", "order_days_ever", "order_value_ever_cents"),
     _rfm,
+)
+last_touch = Rule("recency", "who was in touch last comes first", ("days_since_touchpoint",), _last_touched)
+silent_7d = Rule(
+    "silent_7d", "a touchpoint in the last 7 days, or none", ("touchpoints_7d",), _talked_this_week
+)
+test_drive_30d = Rule(
+    "test_drive_30d",
+    "hot after a test drive within 30 days, cold when one is older and no order came",
+    ("days_since_test_drive_without_order",),
+    _warm,
+)
+age_of_car = Rule("age_of_car", "who holds the oldest car comes first", ("oldest_car_age_days",), _old_car)
+touch_rfm = Rule(
+    "rfm",
+    "quintiles of recency and frequency of touchpoints and of value of orders, summed",
+    ("days_since_touchpoint", "active_days_365d", "order_value_ever_cents"),
+    _touch_rfm,
 )
 past_redemptions = Rule(
     "past_redemptions",

@@ -13,12 +13,35 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from features import timeline
-from features.cohorts import Cohort, has_ordered, just_contacted, just_renewed
+from features.cohorts import (
+    Cohort,
+    active_leads,
+    active_owners,
+    has_ordered,
+    just_contacted,
+    just_renewed,
+    owners,
+)
 from features.errors import UnknownName
 from features.planner import sources_of
 from features.rows import Definition
+from features.views.orders import placed
+from features.views.touchpoints import deeds
 from features.warehouse import Warehouse
-from training.rules import Rule, dearness, fading, newness, past_redemptions, recency, rfm
+from training.rules import (
+    Rule,
+    age_of_car,
+    dearness,
+    fading,
+    last_touch,
+    newness,
+    past_redemptions,
+    recency,
+    rfm,
+    silent_7d,
+    test_drive_30d,
+    touch_rfm,
+)
 
 __all__ = ["TASKS", "Task", "offered", "task_named"]
 
@@ -73,7 +96,7 @@ TASKS: tuple[Task, ...] = (
         name="churn",
         question="Will this customer place no order in the next 39 weeks?",
         cohort=has_ordered,
-        outcome=lambda future: future.orders.where(kind="order").count() == 0,
+        outcome=lambda future: placed(future).count() == 0,
         horizon_days=39 * 7,
         rules=(fading(recency), fading(rfm)),
     ),
@@ -81,15 +104,39 @@ TASKS: tuple[Task, ...] = (
         name="purchase_intent",
         question="Will this customer place an order in the next 13 weeks?",
         cohort=has_ordered,
-        outcome=lambda future: future.orders.where(kind="order").count() > 0,
+        outcome=lambda future: placed(future).count() > 0,
         horizon_days=13 * 7,
         rules=(recency, rfm),
+    ),
+    Task(
+        name="churn",
+        question="Will this owner show no sign of life, neither a touchpoint nor a workshop visit, in 180 days?",
+        cohort=active_owners,
+        outcome=lambda future: (deeds(future).count() == 0) & (future.visits.count() == 0),
+        horizon_days=180,
+        rules=(fading(last_touch), fading(silent_7d), fading(touch_rfm)),
+    ),
+    Task(
+        name="purchase_intent",
+        question="Will this lead order a first car of ours in the next 90 days?",
+        cohort=active_leads,
+        outcome=lambda future: placed(future).count() > 0,
+        horizon_days=90,
+        rules=(last_touch, silent_7d, test_drive_30d, touch_rfm),
+    ),
+    Task(
+        name="repurchase",
+        question="Will this owner order another car of ours in the next 365 days?",
+        cohort=owners,
+        outcome=lambda future: placed(future).count() > 0,
+        horizon_days=365,
+        rules=(age_of_car, last_touch, touch_rfm),
     ),
     Task(
         name="redemption",
         question="Will this customer, just sent a campaign, redeem a coupon in the next 30 days?",
         cohort=just_contacted,
-        outcome=lambda future: future.touchpoints.where(kind="coupon_redemption").count() > 0,
+        outcome=lambda future: deeds(future, kind="coupon_redemption").count() > 0,
         horizon_days=30,
         rules=(past_redemptions,),
     ),

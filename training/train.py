@@ -6,7 +6,7 @@ python -m training.train --task churn
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -26,7 +26,7 @@ from features.warehouse import Warehouse, connect
 from training import artefact, registry
 from training.card import Card, figures_of, grade_cuts
 from training.challenger import fit_linear, linear_probabilities
-from training.dataset import Dataset, Parts, Plan, dataset, plan, split
+from training.dataset import Dataset, Parts, Plan, dataset, plan, split, telling
 from training.evaluate import Report, evaluate
 from training.figures import draw
 from training.model import Model, fit, numbers
@@ -57,6 +57,7 @@ def train(task: Task, warehouse: Warehouse, planned: Plan) -> Trained:
     """
     data = dataset(task, warehouse, planned.dates)
     parts = split(data, planned)
+    data = replace(data, features=telling(data.features, parts.fit))
     model = fit(parts.fit, parts.calibrate, data.names)
     tested = numbers(parts.test, data.names)
     linear = fit_linear(parts.fit, data.names)

@@ -7,14 +7,16 @@ initiated, cars disposed of, brought back and never seen before, and events exac
 import random
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
+import duckdb
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
 from features.feature import Feature
-from features.feature_set import at
+from features.feature_set import at, named
 from features.sources import CANONICAL, Column, Source
 from features.warehouse import Warehouse, in_memory
 
@@ -72,40 +74,46 @@ WORDS = {
 def random_world(seed: int, customers: int) -> World:
     """Every canonical source, with rows for `customers` people (some have none in some sources)."""
     luck = random.Random(seed)
-    people = [f"c{n:05d}" for n in range(customers)]
+    people = [Person(f"c{n:05d}", tuple(_instant(luck) for _ in range(3))) for n in range(customers)]
     return {
         name: [
             row
             for person in people
             for n in range(luck.randint(0, MOST_ROWS.get(name, 6)))
-            for row in _versions(luck, source, person, people, n)
+            for row in _versions(luck, source, person, customers, n)
         ]
         for name, source in CANONICAL.items()
     }
 
 
-def _versions(luck: random.Random, source: Source, person: str, people: list[str], n: int) -> list[Row]:
+class Person(NamedTuple):
+    """A customer, and instants at which several things happen to them at once."""
+
+    customer_id: str
+    busy: tuple[datetime, ...]
+
+
+def _versions(luck: random.Random, source: Source, person: Person, customers: int, n: int) -> list[Row]:
     """A row and, now and then, corrections of it that became known later."""
-    key = f"{source.name}-{person}-{luck.randint(0, 9)}{n}"
-    versions = [_row(luck, source, person, people, key)]
+    key = f"{source.name}-{person.customer_id}-{luck.randint(0, 9)}{n}"
+    versions = [_row(luck, source, person, customers, key)]
     while luck.random() < 0.15:
-        newer = _row(luck, source, person, people, key)
-        newer["known_at"] = versions[-1]["known_at"] + timedelta(
-            seconds=luck.choice((1, 3600, 86_400, 5_000_000))
-        )
+        newer = _row(luck, source, person, customers, key)
+        later_s = luck.choice((1, 3600, 86_400, 5_000_000))
+        newer["known_at"] = versions[-1]["known_at"] + timedelta(seconds=later_s)
         newer["happened_at"] = min(newer["happened_at"], newer["known_at"])
         versions[-1]["superseded_at"] = newer["known_at"]
         versions.append(newer)
     return versions
 
 
-def _row(luck: random.Random, source: Source, person: str, people: list[str], key: str) -> Row:
-    happened = _instant(luck)
+def _row(luck: random.Random, source: Source, person: Person, customers: int, key: str) -> Row:
+    happened = luck.choice(person.busy) if luck.random() < 0.3 else _instant(luck)
     delay_s = luck.choice((0, 0, 0, 1, 3600, 86_400, luck.randint(0, 5_000_000)))
-    row: Row = {column.name: _value(luck, source, column, person, people) for column in source.columns}
+    row: Row = {column.name: _value(luck, column, person.customer_id, customers) for column in source.columns}
     return row | {
         source.key: key,
-        "customer_id": person,
+        "customer_id": person.customer_id,
         "happened_at": happened,
         "known_at": happened + timedelta(seconds=delay_s),
         "superseded_at": None,
@@ -123,13 +131,13 @@ def _instant(luck: random.Random) -> datetime:
     )
 
 
-def _value(luck: random.Random, source: Source, column: Column, person: str, people: list[str]) -> Any:
+def _value(luck: random.Random, column: Column, person: str, customers: int) -> Any:
     if column.optional and luck.random() < 0.2:
         return None
     if column.name == "vehicle_id":
         return f"{person}-car{luck.randint(0, 2)}"
     if column.name == "invitee_id":
-        return luck.choice([*people, "nobody"])
+        return luck.choice((f"c{luck.randrange(customers):05d}", "nobody"))
     if column.type == "timestamp":
         return luck.choice(DATES) + timedelta(days=luck.choice(EDGES_DAYS), seconds=luck.choice((-1, 0, 1)))
     if column.type == "int64":
@@ -157,13 +165,26 @@ def moments(pairs: Iterable[tuple[str, datetime]]) -> ir.Table:
 
 
 def computed(
-    world: World, pairs: Sequence[tuple[str, datetime]], features: Sequence[Feature]
+    world: World, pairs: Iterable[tuple[str, datetime]], features: Iterable[Feature]
 ) -> dict[tuple[str, datetime], Row]:
     """The features' values by (customer, moment)."""
-    held = warehouse(world)
-    answers = held.engine.to_pyarrow(at(moments(pairs), held, features)).to_pylist()
-    held.engine.disconnect()
+    sql, schema = _compiled(tuple(feature.name for feature in features))
+    with duckdb.connect() as engine:
+        engine.execute("SET TimeZone = 'UTC'")
+        engine.register("moments", moments_table(pairs))
+        for source in CANONICAL:
+            engine.register(source, arrow(source, world.get(source, [])))
+        answers = engine.execute(sql).fetch_arrow_table().cast(schema).to_pylist()
     return {(row.pop("customer_id"), row.pop("as_of")): row for row in answers}
+
+
+@cache
+def _compiled(names: tuple[str, ...]) -> tuple[str, pa.Schema]:
+    """Compiling takes longer than these worlds do, so it is done once."""
+    unbound = {name: ibis.table(source.ibis_schema, name=name) for name, source in CANONICAL.items()}
+    asked = ibis.table({"customer_id": "string", "as_of": "timestamp(6)"}, name="moments")
+    answered = at(asked, Warehouse(ibis.duckdb.connect(), unbound), named(names))
+    return ibis.to_sql(answered, dialect="duckdb"), answered.schema().to_pyarrow()
 
 
 def same_bits(left: Any, right: Any) -> bool:

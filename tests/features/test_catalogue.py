@@ -9,12 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 from features.__main__ import app
-from features.concepts import CONCEPTS
 from features.feature import Feature
 from features.feature_set import FEATURES, VIEWS, available, named
 from features.page import page
 from features.sources import CANONICAL
 from features.warehouse import in_memory
+from features.words import CONCEPTS, UNITS, UNSAID
 
 ALL = list(FEATURES.values())
 EVERYTHING = in_memory({name: source.empty() for name, source in CANONICAL.items()})
@@ -49,7 +49,7 @@ def test_it_is_said_in_both_languages(feature: Feature) -> None:
     assert re.search(r"[\u4e00-\u9fff]", feature.zh)
     assert "{" not in feature.zh
     assert feature.concept in CONCEPTS
-    assert feature.unit
+    assert feature.unit in UNITS
 
 
 def test_sentences_tell_features_apart() -> None:
@@ -64,8 +64,10 @@ def test_no_two_features_compute_the_same() -> None:
     assert [names for names in alike.values() if len(names) > 1] == []
 
 
-def test_every_concept_is_used() -> None:
+def test_every_word_is_used() -> None:
     assert {feature.concept for feature in ALL} == set(CONCEPTS)
+    assert {feature.unit for feature in ALL} == set(UNITS)
+    assert set(UNITS) > UNSAID
 
 
 def test_money_and_time_carry_their_unit() -> None:

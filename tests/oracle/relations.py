@@ -148,7 +148,14 @@ def declare_context() -> None:
     EXPECTED["workshop_dealer"] = lambda m: newest(visits(m), "dealer_id")
 
 
-FESTIVALS = [date(2023, 1, 22), date(2024, 2, 10), date(2025, 1, 29), date(2026, 2, 17), date(2027, 2, 6)]
+FESTIVALS = [
+    date(2022, 2, 1),
+    date(2023, 1, 22),
+    date(2024, 2, 10),
+    date(2025, 1, 29),
+    date(2026, 2, 17),
+    date(2027, 2, 6),
+]
 
 
 def declare_season() -> None:

@@ -1,6 +1,7 @@
 """Scores: service and batch agree bit for bit, every id has an answer, and bad requests are told what is wrong."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -243,3 +244,8 @@ def test_a_damaged_copy_is_fetched_again(in_shop: Path) -> None:
 
 def _fields(card: Any) -> dict[str, Any]:
     return {name: getattr(card, name) for name in card.__struct_fields__}
+
+
+def test_our_own_default_store_is_not_taken_for_the_users_wish(in_shop: Path) -> None:
+    registry.champion("churn")
+    assert "MLFLOW_TRACKING_URI" not in os.environ

@@ -9,7 +9,7 @@ from features.errors import NotTrainable, OpenWindow, UnknownName
 from features.sources import CANONICAL
 from features.warehouse import Warehouse, in_memory
 from tests.shop import END, customers_and_orders
-from training.dataset import dataset, plan, split
+from training.dataset import dataset, plan, split, telling
 from training.tasks import TASKS, task_named
 
 LEDGER = dict.fromkeys(CANONICAL, END)
@@ -109,3 +109,12 @@ def test_a_task_is_offered_only_where_its_sources_are() -> None:
     with pytest.raises(UnknownName, match="there are: none"):
         task_named("churn", only_people)
     assert all(SHOP.has(task.needs) for task in TASKS)
+
+
+def test_a_column_that_only_tells_dates_apart_is_left_out() -> None:
+    planned = plan(INTENT, SHOP)
+    data = dataset(INTENT, SHOP, planned.dates)
+    part = split(data, planned).fit
+    kept = {feature.name for feature in telling(data.features, part)}
+    assert "orders_90d" in kept
+    assert not kept & {"month", "days_to_spring_festival", "city_tier"}

@@ -1,0 +1,57 @@
+"""Every feature equals the oracle on the invented carmaker, with all its mess switched on and loaded."""
+
+import random
+import shutil
+from datetime import datetime, timedelta
+
+import pytest
+from rich.console import Console
+
+from features.contract import deliveries_in
+from features.feature_set import FEATURES, at
+from features.load import load
+from features.sources import CANONICAL
+from features.warehouse import Warehouse, connect
+from tests.features.histories import moments
+from tests.features.test_oracle import agree
+from tests.oracle import Moment, expected, index
+from worlds.carmaker.world import World
+from worlds.carmaker.write import write_world
+
+PAIRS, DATES = 10_000, 40
+BEGIN, DAYS = datetime(2023, 1, 1), 880
+
+
+@pytest.fixture(scope="module")
+def carmaker(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    folder = tmp_path_factory.mktemp("carmaker")
+    write_world(World(customers=600, seed=7), folder / "world", 1, Console(quiet=True))
+    for name in CANONICAL:
+        shutil.copytree(folder / "world" / name, folder / "incoming" / name)
+    load(
+        deliveries_in(folder / "incoming"),
+        folder / "warehouse",
+        complete_until=dict.fromkeys(CANONICAL, BEGIN + timedelta(days=DAYS)),
+        max_reject_share=0.05,
+    )
+    return connect(str(folder / "warehouse"))
+
+
+@pytest.mark.slow
+def test_ten_thousand_moments_of_the_carmaker(carmaker: Warehouse) -> None:
+    luck = random.Random(1)
+    world = {name: carmaker.engine.to_pyarrow(table).to_pylist() for name, table in carmaker.tables.items()}
+    people = sorted({row["customer_id"] for row in world["customers"]})
+    dates = [
+        BEGIN + timedelta(days=luck.randrange(DAYS), seconds=luck.randrange(86_400)) for _ in range(DATES)
+    ]
+    pairs = luck.sample([(person, date) for person in people for date in dates], PAIRS)
+    found = carmaker.engine.to_pyarrow(at(moments(pairs), carmaker, list(FEATURES.values()))).to_pylist()
+    answers = {(row.pop("customer_id"), row.pop("as_of")): row for row in found}
+    rows, wrong = index(world), []
+    for pair in pairs:
+        for name, wanted in expected(Moment(*pair, rows)).items():
+            if not agree(answers[pair][name], wanted):
+                wrong.append(f"{name} at {pair}: {answers[pair][name]!r} instead of {wanted!r}")
+    assert wrong == []
+    assert [name for name in FEATURES if len({row[name] for row in found}) < 2] == []
