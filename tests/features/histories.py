@@ -57,6 +57,9 @@ WORDS = {
         "site_lead", "showroom_visit", "test_drive", "valuation_request", "insurance_renewal", "roadside_assistance",
         "complaint", "coupon_redemption", "a_new_kind",
     ),
+    "acquisition_channel": (
+        "app", "dealer", "broker", "pigeon",
+    ),
     "channel": (
         "app", "mini_program", "official_account", "wecom", "site", "dealer",
         "social", "phone", "sms", "pigeon",
