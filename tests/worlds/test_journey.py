@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from features.errors import BadData
 from features.warehouse import Warehouse, connect
@@ -13,7 +14,7 @@ from training.dataset import dataset, split
 from training.evaluate import evaluate
 from training.model import fit, numbers
 from training.tasks import task_named
-from worlds import journey
+from worlds import demo, journey
 
 
 def a_year(**changed: list[tuple[Any, ...]]) -> Path:
@@ -167,3 +168,14 @@ def test_figures_on_the_real_year(real: Warehouse) -> None:
     assert report.values("model")["auc"] >= 0.79
     assert report.values("model")["auc"] > report.values(rule.name)["auc"] + 0.01
     assert report.values("model")["brier"] < 0.115
+
+
+@pytest.mark.slow
+def test_the_demo_runs_from_files_to_scores() -> None:
+    """Trained, promoted, and everyone the last campaign was sent to has a score."""
+    summary = demo.demo(demo.WORLDS["journey"], Console(quiet=True))
+    assert summary["tasks"]["redemption"]["promoted"]
+    (scored,) = Path("var/journey/scores").glob("run-*/redemption.parquet")
+    scores = pd.read_parquet(scored)
+    assert len(scores) == 183
+    assert set(scores["as_of"]) == {pd.Timestamp(journey.LAST_CAMPAIGN_SENT)}
