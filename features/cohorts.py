@@ -29,6 +29,8 @@ __all__ = [
     "active_owners",
     "everyone",
     "has_ordered",
+    "just_contacted",
+    "just_renewed",
     "owners",
 ]
 
@@ -113,6 +115,31 @@ active_owners = Cohort(
 )
 owners = Cohort("owners", (HOLDS_A_CAR, NOTHING_ON_ORDER))
 
+just_contacted = Cohort(
+    "just contacted",
+    (
+        Condition(
+            lambda past: past.contacts.where(kind="sent").count(days=1) > 0,
+            otherwise="was sent nothing in the last day",
+        ),
+    ),
+)
+just_renewed = Cohort(
+    "just renewed",
+    (
+        HOLDS_A_CAR,
+        Condition(
+            lambda past: placed(past).count(days=30) > 0,
+            otherwise="renewed nothing in the last 30 days",
+        ),
+        Condition(
+            lambda past: past.orders.where(kind="cancellation").count(days=30) == 0,
+            otherwise="has cancelled already",
+        ),
+    ),
+)
+
 COHORTS: dict[str, Cohort] = {
-    cohort.name: cohort for cohort in (has_ordered, active_leads, active_owners, owners)
+    cohort.name: cohort
+    for cohort in (has_ordered, active_leads, active_owners, owners, just_contacted, just_renewed)
 }

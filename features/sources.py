@@ -229,7 +229,7 @@ touchpoints = _source(
         "what was done: "
         "page_view, content_read, model_page, configurator, quote_request, live_stream, app_open, "
         "mini_program, wecom_message, post, social, activity_signin, site_lead, showroom_visit, test_drive, "
-        "valuation_request, insurance_renewal, roadside_assistance, complaint; a new kind is not an error",
+        "valuation_request, insurance_renewal, roadside_assistance, complaint, coupon_redemption; a new kind is not an error",
         required=True,
     ),
     Column(

@@ -43,7 +43,7 @@ CONCEPTS = {
 UNITS = {
     "Wh": "瓦时", "activities": "次活动", "calls": "次", "campaigns": "个活动", "cars": "辆", "cents": "分",
     "changes": "次", "channel": "渠道", "channels": "个渠道", "charges": "次", "class": "级", "classes": "级",
-    "complaints": "次", "days": "天", "dealer": "经销商", "dealers": "家", "drive": "动力类型", "drives": "次试驾",
+    "complaints": "次", "coupons": "张", "days": "天", "dealer": "经销商", "dealers": "家", "drive": "动力类型", "drives": "次试驾",
     "interactions": "次", "kind": "类型", "kinds": "类", "km": "公里", "leads": "次留资", "messages": "条",
     "model": "车型", "models": "款", "month": "月", "of charges": "占充电次数", "of earned": "占获得积分",
     "of invitations": "占邀请次数", "of sent": "占触达次数", "opens": "次", "orders": "单", "people": "人",

@@ -12,8 +12,11 @@ import pandas as pd
 __all__ = [
     "Rule",
     "age_of_car",
+    "dearness",
     "fading",
     "last_touch",
+    "newness",
+    "past_redemptions",
     "recency",
     "rfm",
     "silent_7d",
@@ -100,4 +103,22 @@ touch_rfm = Rule(
     "quintiles of recency and frequency of touchpoints and of value of orders, summed",
     ("days_since_touchpoint", "active_days_365d", "order_value_ever_cents"),
     _touch_rfm,
+)
+past_redemptions = Rule(
+    "past_redemptions",
+    "who redeemed most coupons so far comes first",
+    ("coupon_redemptions_ever",),
+    lambda rows: rows["coupon_redemptions_ever"].to_numpy(dtype=np.float64),
+)
+newness = Rule(
+    "newness",
+    "who came last leaves first",
+    ("days_since_first_known",),
+    lambda rows: -rows["days_since_first_known"].to_numpy(dtype=np.float64),
+)
+dearness = Rule(
+    "dearness",
+    "who pays most leaves first",
+    ("last_order_value_cents",),
+    lambda rows: rows["last_order_value_cents"].fillna(0.0).to_numpy(dtype=np.float64),
 )

@@ -13,7 +13,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from features import timeline
-from features.cohorts import Cohort, active_leads, active_owners, has_ordered, owners
+from features.cohorts import (
+    Cohort,
+    active_leads,
+    active_owners,
+    has_ordered,
+    just_contacted,
+    just_renewed,
+    owners,
+)
 from features.errors import UnknownName
 from features.planner import sources_of
 from features.rows import Definition
@@ -23,8 +31,11 @@ from features.warehouse import Warehouse
 from training.rules import (
     Rule,
     age_of_car,
+    dearness,
     fading,
     last_touch,
+    newness,
+    past_redemptions,
     recency,
     rfm,
     silent_7d,
@@ -120,6 +131,22 @@ TASKS: tuple[Task, ...] = (
         outcome=lambda future: placed(future).count() > 0,
         horizon_days=365,
         rules=(age_of_car, last_touch, touch_rfm),
+    ),
+    Task(
+        name="redemption",
+        question="Will this customer, just sent a campaign, redeem a coupon in the next 30 days?",
+        cohort=just_contacted,
+        outcome=lambda future: deeds(future, kind="coupon_redemption").count() > 0,
+        horizon_days=30,
+        rules=(past_redemptions,),
+    ),
+    Task(
+        name="lapse",
+        question="Will this contract, renewed in the last 30 days, be cancelled by the next renewal?",
+        cohort=just_renewed,
+        outcome=lambda future: future.orders.where(kind="cancellation").count() > 0,
+        horizon_days=366,  # a yearly contract's next renewal, in a leap year too
+        rules=(newness, dearness),
     ),
 )
 

@@ -8,7 +8,7 @@ Everything lands under `var/<world>`; `var/current` then points there and `var/s
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,32 +25,35 @@ from features.home import data_folder, scores_folder, tracking_uri
 from features.load import LoadReport
 from features.warehouse import connect
 from serving.batch import batch
-from training.dataset import plan
+from training.dataset import Plan, plan
 from training.tasks import task_named
 from training.train import Trained, train
-from worlds import cdnow
+from worlds import cdnow, journey, motor
 
 __all__ = ["WORLDS", "Study", "World", "demo"]
 
 
 @dataclass(frozen=True)
 class Study:
-    """A task and the test it is judged by: a date, or customers set aside."""
+    """A task and the test it is judged by: a date, customers set aside, or a plan with dates of its own."""
 
     task: str
     test_at: datetime | None = None
     held_out: frozenset[str] | None = None
+    planned: Plan | None = None
 
 
 @dataclass(frozen=True)
 class World:
-    """Where events come from and what is asked of them; `score_at` is the moment the batch scores."""
+    """Where events come from and what is asked of them; `score_at` is the moment the batch scores; `absent` says
+    why the world cannot be tried here, or nothing."""
 
     name: str
     sentence: str
     convert: Any
     studies: Any
     score_at: datetime
+    absent: Callable[[], str] = lambda: ""
 
 
 WORLDS: Mapping[str, World] = {
@@ -63,6 +66,21 @@ WORLDS: Mapping[str, World] = {
             Study("purchase_intent", test_at=datetime(1998, 1, 1)),
         ],
         cdnow.END,
+    ),
+    "journey": World(
+        "journey",
+        "real baskets, campaigns and coupons of 2,469 households, 2017",
+        journey.convert,
+        lambda: [Study("redemption", planned=journey.after_campaigns())],
+        journey.LAST_CAMPAIGN_SENT,
+    ),
+    "motor": World(
+        "motor",
+        "real renewals and lapses of 31,843 vehicle contracts, 2015 to 2017",
+        motor.convert,
+        lambda: [Study("lapse", planned=motor.last_closed_quarter())],
+        motor.END,
+        motor.absent,
     ),
 }
 
@@ -79,9 +97,8 @@ def demo(world: World, console: Console) -> dict[str, Any]:
     for study in world.studies():
         task = task_named(study.task, warehouse)
         console.print(f"training {task.name}: {task.question}", highlight=False)
-        trained.append(
-            train(task, warehouse, plan(task, warehouse, test_at=study.test_at, held_out=study.held_out))
-        )
+        planned = study.planned or plan(task, warehouse, test_at=study.test_at, held_out=study.held_out)
+        trained.append(train(task, warehouse, planned))
     run_folder, counts = batch(warehouse, world.score_at)
     summary = {
         "world": world.name,
@@ -174,6 +191,9 @@ def main(
     """Run the whole product on a world: load, train, score, report."""
     if world not in WORLDS:
         raise UnknownName("world", world, WORLDS)
+    if reason := WORLDS[world].absent():
+        print(f"skipped: {reason}")
+        return
     demo(WORLDS[world], Console(width=None if Console().is_terminal else 130))
 
 

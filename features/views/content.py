@@ -26,6 +26,7 @@ KINDS: dict[str, tuple[str, tuple[int | None, ...], str, str, str, str]] = {
     "valuation_requests": ("valuation_request", (90, 365), "garage", "requests", "Used-car valuations requested", "二手车估价次数"),
     "insurance_renewals": ("insurance_renewal", (365, None), "warranty and finance end", "renewals", "Insurance renewals", "续保次数"),
     "site_leads": ("site_lead", (90, None), "quotes and finance", "leads", "Enquiries left on the site", "官网留资次数"),
+    "coupon_redemptions": ("coupon_redemption", (90, 365, None), "contacts and replies", "coupons", "Coupons redeemed", "优惠券核销次数"),
 }  # fmt: skip
 
 # name: (kind, concept, English, Chinese)
@@ -42,6 +43,7 @@ RECENCIES = {
     "valuation_request": ("valuation_request", "garage", "the last used-car valuation", "上次二手车估价"),
     "insurance_renewal": ("insurance_renewal", "warranty and finance end", "the last insurance renewal", "上次续保"),
     "site_lead": ("site_lead", "quotes and finance", "the last enquiry on the site", "上次官网留资"),
+    "coupon_redemption": ("coupon_redemption", "contacts and replies", "a coupon was last redeemed", "上次核销优惠券"),
 }  # fmt: skip
 
 TOPICS = {

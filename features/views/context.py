@@ -13,6 +13,7 @@ from features.views.touchpoints import deeds
 __all__ = ["FEATURES"]
 
 ELECTRIC = ("BEV", "PHEV")
+THIRD_PARTIES = ("broker", "marketplace", "media", "partner")
 
 
 def serviced_where_bought(past: Any) -> Any:
@@ -55,6 +56,15 @@ FEATURES = (
         concept="region and origin",
         en="States a preference for electric drive (1 yes, 0 no)",
         zh="偏好新能源动力（1是，0否）",
+    ),
+    Feature(
+        "came_through_third_party",
+        lambda past: past.customers.latest("acquisition_channel").isin(THIRD_PARTIES).cast("int64"),
+        unit="yes or no",
+        nothing=None,
+        concept="region and origin",
+        en="First contact was through a third party, not a channel or agent of the brand (1 yes, 0 no)",
+        zh="是否经第三方获客（1是，0否）",
     ),
     Feature(
         "region",

@@ -55,7 +55,10 @@ WORDS = {
         "page_view", "content_read", "model_page", "configurator", "quote_request", "live_stream",
         "app_open", "mini_program", "wecom_message", "post", "social", "activity_signin",
         "site_lead", "showroom_visit", "test_drive", "valuation_request", "insurance_renewal", "roadside_assistance",
-        "complaint", "a_new_kind",
+        "complaint", "coupon_redemption", "a_new_kind",
+    ),
+    "acquisition_channel": (
+        "app", "dealer", "broker", "pigeon",
     ),
     "channel": (
         "app", "mini_program", "official_account", "wecom", "site", "dealer",

@@ -138,6 +138,11 @@ def declare_context() -> None:
     EXPECTED["prefers_electric"] = lambda m: (
         None if (said := newest(profile(m), "preferred_power_type")) is None else int(said in ("BEV", "PHEV"))
     )
+    EXPECTED["came_through_third_party"] = lambda m: (
+        None
+        if (said := newest(profile(m), "acquisition_channel")) is None
+        else int(said in ("broker", "marketplace", "media", "partner"))
+    )
     EXPECTED["serviced_where_bought"] = serviced_where_bought
     EXPECTED["order_dealer"] = lambda m: newest(orders(m), "dealer_id")
     EXPECTED["workshop_dealer"] = lambda m: newest(visits(m), "dealer_id")

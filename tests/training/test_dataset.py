@@ -10,7 +10,7 @@ from features.sources import CANONICAL
 from features.warehouse import Warehouse, in_memory
 from tests.shop import END, customers_and_orders
 from training.dataset import dataset, plan, split, telling
-from training.tasks import TASKS, task_named
+from training.tasks import TASKS, offered, task_named
 
 LEDGER = dict.fromkeys(CANONICAL, END)
 SHOP = in_memory(customers_and_orders(1200), LEDGER)
@@ -108,7 +108,9 @@ def test_a_task_is_offered_only_where_its_sources_are() -> None:
     only_people = Warehouse(SHOP.engine, {"customers": SHOP.tables["customers"]}, LEDGER)
     with pytest.raises(UnknownName, match="there are: none"):
         task_named("churn", only_people)
-    assert all(SHOP.has(task.needs) for task in TASKS)
+    assert set(offered(SHOP)) == {"churn", "purchase_intent"}
+    assert all(SHOP.has(task.needs) for task in offered(SHOP).values())
+    assert {"redemption", "lapse"} <= {task.name for task in TASKS}
 
 
 def test_a_column_that_only_tells_dates_apart_is_left_out() -> None:

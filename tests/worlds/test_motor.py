@@ -1,0 +1,206 @@
+"""Motor portfolio as our tables: renewals, lapses and clocks on a few invented contracts; what the file must not tell;
+counts and figures on the real one."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from rich.console import Console
+
+from features.contract import Delivery
+from features.errors import BadData, NoWarehouse
+from features.load import load
+from features.sources import CANONICAL
+from features.warehouse import Warehouse, connect
+from training.dataset import dataset, split
+from training.evaluate import evaluate
+from training.metrics import auc
+from training.model import PARAMETERS, ROUNDS, fit, numbers
+from training.tasks import task_named
+from worlds import demo, motor
+
+needs_portfolio = pytest.mark.skipif(bool(motor.absent()), reason=f"SKIPPED: {motor.absent()}")
+
+# id, contract start, renewal, next renewal, lapse, premium, claims, their cost, registered
+CONTRACTS = [
+    (1, "2015-11-05", "2015-11-05", "2016-11-05", None, 222.52, 0, 0.0, 2004),
+    (1, "2015-11-05", "2016-11-05", "2017-11-05", None, 213.78, 2, 80.5, 2004),
+    (2, "2012-12-01", "2015-12-01", "2016-12-01", "2016-12-01", 380.2, 1, 12.34, 2012),
+    (2, "2012-12-01", "2016-12-01", "2017-12-01", "2016-12-01", 390.0, 0, 0.0, 2012),
+    (3, "2016-02-01", "2016-02-01", "2017-02-01", "2016-02-01", 100.0, 0, 0.0, 2016),
+    (4, "2016-03-01", "2016-03-01", "2017-03-01", "2016-06-10", 150.01, 0, 0.0, 2017),
+]
+
+
+def portfolio(contracts: list[tuple[Any, ...]] = CONTRACTS) -> Path:
+    """A file of the portfolio's form, with every column it has, leaks included."""
+    names = "id date_start_contract date_last_renewal date_next_renewal date_lapse premium n_claims_year cost_claims_year year_matriculation"
+    frame = pd.DataFrame(contracts, columns=names.split())
+    for column in [name for name in frame.columns if name.startswith("date_")]:
+        frame[column] = pd.to_datetime(frame[column])
+    same = {
+        "date_birth": pd.Timestamp("1970-05-01"), "date_driving_licence": pd.Timestamp("1990-01-01"),
+        "distribution_channel": 1, "area": 0, "type_risk": 3, "type_fuel": "D", "power": 90, "lapse": 0, "payment": 0,
+        **dict.fromkeys(motor.LEAKS[:6], 1),
+    }  # fmt: skip
+    frame.assign(**same).to_parquet("portfolio.parquet")
+    return Path("portfolio.parquet")
+
+
+def converted(source: str) -> list[dict[str, Any]]:
+    report = motor.convert(Path("warehouse"), portfolio())
+    assert sum(row["rejected"] for row in report.counts.values()) == 0
+    db = connect("warehouse")
+    return db.engine.to_pyarrow(db.tables[source].order_by("customer_id", "happened_at")).to_pylist()
+
+
+def test_renewals_are_orders_and_a_lapse_cancels_the_last_one() -> None:
+    orders = converted("orders")
+    assert [
+        (o["customer_id"], o["kind"], f"{o['happened_at']:%Y-%m-%d}", o["amount_cents"], o["cancels"])
+        for o in orders
+    ] == [
+        ("M00001", "order", "2015-11-05", 22252, None),
+        ("M00001", "order", "2016-11-05", 21378, None),
+        ("M00002", "order", "2015-12-01", 38020, None),
+        ("M00002", "cancellation", "2016-12-01", None, "M00002-20151201"),
+        ("M00004", "order", "2016-03-01", 15001, None),
+        ("M00004", "cancellation", "2016-06-10", None, "M00004-20160301"),
+    ], "a renewal at or after the lapse never came into force"
+
+
+def test_a_car_is_as_old_as_its_registration_and_known_since_the_contract() -> None:
+    cars = converted("vehicles")
+    assert [(c["customer_id"], c["happened_at"], c["known_at"]) for c in cars] == [
+        ("M00001", datetime(2004, 7, 1), datetime(2015, 11, 5)),
+        ("M00002", datetime(2012, 7, 1), datetime(2012, 12, 1)),
+        ("M00004", datetime(2016, 3, 1), datetime(2016, 3, 1)),
+    ]
+    assert {(c["segment"], c["power_type"]) for c in cars} == {("car", "ICE")}
+
+
+def test_claims_become_known_when_their_contract_year_ends() -> None:
+    (claim,) = converted("visits")
+    assert claim["customer_id"] == "M00002"
+    assert claim["happened_at"] == claim["known_at"] == datetime(2016, 12, 1)
+    assert (claim["kind"], claim["amount_cents"]) == ("repair", 1234)
+
+
+def test_a_contract_is_asked_about_after_its_renewal_until_it_lapses() -> None:
+    converted("orders")
+    db = connect("warehouse")
+    task = task_named("lapse", db)
+    rows = dataset(task, db, [datetime(2015, 12, 2), datetime(2016, 3, 31)]).frame
+    found = list(zip(rows["customer_id"], rows["as_of"], rows["outcome"], strict=True))
+    assert found == [
+        ("M00001", datetime(2015, 12, 2), 0),
+        ("M00002", datetime(2015, 12, 2), 1),
+        ("M00004", datetime(2016, 3, 31), 1),
+    ]
+
+
+def test_the_last_closed_quarter_is_the_last_there_is() -> None:
+    planned = motor.last_closed_quarter()
+    assert max(planned.test) + timedelta(days=366) == motor.END
+    assert max(planned.fit) < min(planned.test)
+    assert {after - before for before, after in zip(planned.dates, planned.dates[1:], strict=False)} == {
+        timedelta(days=30)
+    }, "thirty days apart, the moments ask about each renewal once"
+
+
+@pytest.mark.parametrize("leak", motor.LEAKS)
+def test_what_the_file_knows_of_its_extraction_is_refused(leak: str) -> None:
+    """A delivery that carries such a column, in whichever table, is not as declared."""
+    since = pa.array([datetime(2016, 1, 1)], pa.timestamp("us"))
+    row = {"customer_id": ["a"], "happened_at": since, "known_at": since}
+    people = Delivery(CANONICAL["customers"], "people.parquet", pa.table({"profile_id": ["a"], **row}))
+    for name in ("customers", "vehicles", "orders"):
+        leaking = pa.table({CANONICAL[name].key: ["b"], **row, leak: [1]})
+        delivery = Delivery(CANONICAL[name], f"{name}.parquet", leaking)
+        with pytest.raises(BadData, match=f"column '{leak}' is not declared for {name}"):
+            load([people, delivery], Path("w"), complete_until=dict.fromkeys(CANONICAL, motor.END))
+
+
+def test_no_leak_reaches_the_warehouse() -> None:
+    """Other values in the leak columns change nothing that is loaded before a claim's year is over."""
+    motor.convert(Path("honest"), portfolio())
+    frame = pd.read_parquet("portfolio.parquet")
+    frame.assign(**dict.fromkeys(motor.LEAKS[:6], 99)).to_parquet("other.parquet")
+    motor.convert(Path("other"), Path("other.parquet"))
+    assert connect("honest").digest == connect("other").digest
+
+
+def test_where_the_portfolio_is_absent_it_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(motor, "PORTFOLIO", Path("nowhere.parquet"))
+    with pytest.raises(NoWarehouse, match=r"put motor_portfolio\.parquet into \.\./shared/data"):
+        motor.convert(Path("warehouse"))
+    demo.main("motor")
+    assert capsys.readouterr().out.startswith("skipped: the motor portfolio is not here")
+    assert not Path("var").exists()
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    folder = tmp_path_factory.mktemp("motor")
+    report = motor.convert(folder)
+    assert {name: row["loaded"] for name, row in report.counts.items()} == {
+        "customers": 31_843,
+        "vehicles": 31_843,
+        "orders": 43_660 + 5_699,
+        "visits": 6_031,
+    }
+    assert sum(row["rejected"] for row in report.counts.values()) == 0
+    return connect(str(folder))
+
+
+@needs_portfolio
+@pytest.mark.slow
+def test_figures_on_the_real_portfolio(real: Warehouse) -> None:
+    """ROC AUC at least .62 on the last closed quarter, above the rules; 28 to 32 % lapse."""
+    task, planned = task_named("lapse", real), motor.last_closed_quarter()
+    data = dataset(task, real, planned.dates)
+    assert data.frame.groupby("as_of")["outcome"].mean().between(0.27, 0.34).all()
+    parts = split(data, planned)
+    assert not set(parts.fit["customer_id"]) & set(parts.test["customer_id"])
+    model = fit(parts.fit, parts.calibrate, data.names)
+    scored = {"model": model.probabilities(numbers(parts.test, data.names))}
+    ranks = {rule.name: rule.score(parts.test) for rule in task.rules}
+    report = evaluate("lapse", parts.test, scored, ranks, replicates=1)
+    assert 0.62 <= report.values("model")["auc"] < 0.70, "above that, suspect a leak"
+    for rule in ranks:
+        assert report.values("model")["auc"] > report.values(rule)["auc"] + 0.04
+
+
+@needs_portfolio
+@pytest.mark.slow
+def test_a_warning_random_rows_and_all_columns_flatter() -> None:
+    """A WARNING EXAMPLE, NEVER EVIDENCE: drawn at random and with what is only known later, the same booster seems
+    to reach .89 and more. Most of it is the seniority, which tells when a contract ended."""
+    frame = pd.read_parquet(motor.PORTFOLIO)
+    outcome = (frame["lapse"] > 0).to_numpy(dtype=np.float64)
+    columns = frame.drop(columns=["id", "lapse", "date_lapse", "type_fuel"])
+    days = columns.apply(
+        lambda c: (c - pd.Timestamp(2016, 1, 1)).dt.days if c.name.startswith("date_") else c
+    )
+    drawn = np.random.default_rng(7).random(len(frame)) < 0.7
+    table = lgb.Dataset(days[drawn].to_numpy(dtype=np.float64), outcome[drawn], params={"verbosity": -1})
+    booster = lgb.train({**PARAMETERS, "num_threads": 1}, table, num_boost_round=ROUNDS)
+    scores = np.asarray(booster.predict(days[~drawn].to_numpy(dtype=np.float64)))
+    assert auc(outcome[~drawn], scores, np.ones(len(scores))) > 0.88
+
+
+@needs_portfolio
+@pytest.mark.slow
+def test_the_demo_runs_from_files_to_scores() -> None:
+    """Trained, promoted, and every contract renewed in June 2017 has a score."""
+    summary = demo.demo(demo.WORLDS["motor"], Console(quiet=True))
+    assert summary["tasks"]["lapse"]["promoted"]
+    (scored,) = Path("var/motor/scores").glob("run-*/lapse.parquet")
+    assert len(pd.read_parquet(scored)) == 2635
