@@ -1,7 +1,7 @@
 # Two commands: `make demo` and `make test`. Both set everything up first, in .venv, from package registries.
 SHELL := /bin/bash
 PYTHON ?= python3
-WORLD ?= cdnow
+WORLD ?= carmaker
 HOST ?= 127.0.0.1
 PORT ?= 3000
 BIN := .venv/bin
@@ -14,7 +14,7 @@ export BENTOML_DO_NOT_TRACK := True
 help: ## list what can be made
 	@grep -hE '^[a-z-]+[%a-zA-Z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "make %-14s %s\n", $$1, $$2}'
 
-demo: .venv/ready ## set up, then load, train, score and report on a world (WORLD=cdnow)
+demo: .venv/ready ## set up, then load, train, score and report on a world (WORLD=carmaker, cdnow, journey, motor)
 	@$(BIN)/python -m worlds.demo --world $(WORLD)
 
 serve: .venv/ready ## start the scoring service on what the demo promoted (HOST, PORT)

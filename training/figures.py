@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 __all__ = ["draw"]
 
 mpl.use("Agg")
-COLOURS = {"model": "#0b5fa5", "linear": "#d1731a"}
+COLOURS = {"model": "#0b5fa5", "linear": "#d1731a", "oracle": "#2a8f4e"}
 GREYS = ("#555555", "#8a8a8a", "#b0b0b0", "#c8c8c8")
 
 

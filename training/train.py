@@ -5,7 +5,7 @@ python -m training.train --task churn
 
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -35,6 +35,7 @@ from training.tasks import Task, task_named
 
 __all__ = ["Trained", "train"]
 
+Oracle = Callable[[pd.DataFrame], np.ndarray]
 RUNTIME = ("lightgbm", "numpy", "pandas")
 
 
@@ -50,10 +51,11 @@ class Trained:
     page: Path
 
 
-def train(task: Task, warehouse: Warehouse, planned: Plan) -> Trained:
+def train(task: Task, warehouse: Warehouse, planned: Plan, *, oracle: Oracle | None = None) -> Trained:
     """Fit, compare, explain, register; promote when no rule of the task ranks better.
 
-    Raises `OpenWindow` or `NotTrainable` before anything is logged.
+    `oracle` gives the true probabilities of test moments, where a world is invented: one more scorer to compare
+    with, and nothing else. Raises `OpenWindow` or `NotTrainable` before anything is logged.
     """
     data = dataset(task, warehouse, planned.dates)
     parts = split(data, planned)
@@ -65,6 +67,8 @@ def train(task: Task, warehouse: Warehouse, planned: Plan) -> Trained:
         "model": model.probabilities(tested),
         "linear": linear_probabilities(linear, parts.test, data.names),
     }
+    if oracle is not None:
+        probabilities["oracle"] = oracle(parts.test)
     ranks = {rule.name: rule.score(parts.test) for rule in task.rules}
     report = evaluate(task.name, parts.test, probabilities, ranks)
     card = _card(task, planned, data, parts, model, report, probabilities["model"])

@@ -1,6 +1,6 @@
 """The demo: a world's events in, models, scores and a report out; what `make demo` runs.
 
-    python -m worlds.demo --world cdnow
+    python -m worlds.demo [--world cdnow]
 
 Everything lands under `var/<world>`; `var/current` then points there and `var/summary.json` holds the figures.
 """
@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import pandas as pd
 import typer
 from rich.console import Console
@@ -23,12 +25,12 @@ from features.command import run
 from features.errors import UnknownName
 from features.home import data_folder, scores_folder, tracking_uri
 from features.load import LoadReport
-from features.warehouse import connect
+from features.warehouse import Warehouse, connect
 from serving.batch import batch
 from training.dataset import Plan, plan
-from training.tasks import task_named
+from training.tasks import Task, task_named
 from training.train import Trained, train
-from worlds import cdnow, journey, motor
+from worlds import cdnow, invented, journey, motor
 
 __all__ = ["WORLDS", "Study", "World", "demo"]
 
@@ -46,7 +48,8 @@ class Study:
 @dataclass(frozen=True)
 class World:
     """Where events come from and what is asked of them; `score_at` is the moment the batch scores; `absent` says
-    why the world cannot be tried here, or nothing."""
+    why the world cannot be tried here, or nothing; `truth` gives, where the world is invented, the true probability
+    of a task and horizon for moments."""
 
     name: str
     sentence: str
@@ -54,9 +57,18 @@ class World:
     studies: Any
     score_at: datetime
     absent: Callable[[], str] = lambda: ""
+    truth: Callable[[str, int, pd.DataFrame], np.ndarray] | None = None
 
 
 WORLDS: Mapping[str, World] = {
+    "carmaker": World(
+        "carmaker",
+        f"an INVENTED carmaker's {invented.CUSTOMERS:,} customers, 2022 to 2025; no row describes a real person",
+        invented.convert,
+        lambda: [Study("purchase_intent"), Study("churn"), Study("repurchase")],
+        invented.END,
+        truth=invented.true_probability,
+    ),
     "cdnow": World(
         "cdnow",
         "real orders of 23,570 customers of a music shop, 1997 to 1998",
@@ -97,8 +109,7 @@ def demo(world: World, console: Console) -> dict[str, Any]:
     for study in world.studies():
         task = task_named(study.task, warehouse)
         console.print(f"training {task.name}: {task.question}", highlight=False)
-        planned = study.planned or plan(task, warehouse, test_at=study.test_at, held_out=study.held_out)
-        trained.append(train(task, warehouse, planned))
+        trained.append(_study(world, study, task, warehouse))
     run_folder, counts = batch(warehouse, world.score_at)
     summary = {
         "world": world.name,
@@ -109,6 +120,14 @@ def demo(world: World, console: Console) -> dict[str, Any]:
     console.print(_table(trained))
     _say_what_is_where(console, trained, run_folder, counts)
     return summary
+
+
+def _study(world: World, study: Study, task: Task, warehouse: Warehouse) -> Trained:
+    if world.truth is None:
+        planned = study.planned or plan(task, warehouse, test_at=study.test_at, held_out=study.held_out)
+        return train(task, warehouse, planned)
+    planned = plan(task, warehouse, test_at=invented.latest_week(task.latest_closed(warehouse)))
+    return train(task, warehouse, planned, oracle=partial(world.truth, task.name, task.horizon_days))
 
 
 def _point_at(name: str) -> None:
@@ -123,6 +142,8 @@ def _figures(trained: Trained) -> dict[str, Any]:
     report = trained.report
     figures: dict[str, Any] = {"outcomes": report.outcomes, "rows_test": report.rows}
     figures |= {"model": report.values("model"), "linear": report.values("linear")}
+    if "oracle" in report.scorers:
+        figures["oracle"] = report.values("oracle")
     figures["rules"] = {rule: report.values(rule) for rule in trained.card.rules}
     scorers = {name: {m: [e.low, e.high] for m, e in row.items()} for name, row in report.scorers.items()}
     return {**figures, "intervals_95": scorers, "version": trained.version, "promoted": trained.promoted}
@@ -186,7 +207,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def main(
-    world: Annotated[str, typer.Option(help="which world to try: " + ", ".join(WORLDS))] = "cdnow",
+    world: Annotated[str, typer.Option(help="which world to try: " + ", ".join(WORLDS))] = "carmaker",
 ) -> None:
     """Run the whole product on a world: load, train, score, report."""
     if world not in WORLDS:
