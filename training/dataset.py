@@ -27,7 +27,7 @@ from training.tasks import Task
 __all__ = ["Dataset", "Parts", "Plan", "dataset", "plan", "split", "telling"]
 
 STEP_DAYS = 30
-MINIMUM_HISTORY_DAYS = 90
+MINIMUM_HISTORY_DAYS = 180
 MOST_FIT_DATES = 12
 ENOUGH_FIT_DATES = 6
 CALIBRATION_DATES = 3
@@ -180,9 +180,9 @@ def _require_both_outcomes(name: str, part: pd.DataFrame) -> None:
 
 
 def _begin(task: Task, warehouse: Warehouse) -> datetime:
-    """When the watched sources begin."""
+    """When what the task asks about begins, and the touchpoints, on which most windows look back."""
     starts = []
-    for name in task.watches:
+    for name in sorted(task.needs | ({"touchpoints"} & warehouse.tables.keys())):
         events = warehouse.tables[name]
         first = warehouse.engine.execute(events.happened_at.min())
         if pd.isna(first):
