@@ -10,7 +10,7 @@ from rich.console import Console
 
 from features.errors import BadData
 from features.warehouse import Warehouse, connect
-from training.dataset import dataset, split
+from training.dataset import dataset, split, telling
 from training.evaluate import evaluate
 from training.model import fit, numbers
 from training.tasks import task_named
@@ -161,8 +161,9 @@ def test_figures_on_the_real_year(real: Warehouse) -> None:
     assert 0.12 < data.frame["outcome"].mean() < 0.16
     parts = split(data, planned)
     assert (len(parts.test), int(parts.test["outcome"].sum())) == (1897, 295)
-    model = fit(parts.fit, parts.calibrate, data.names)
-    scored = {"model": model.probabilities(numbers(parts.test, data.names))}
+    names = [feature.name for feature in telling(data.features, parts.fit)]
+    model = fit(parts.fit, parts.calibrate, names)
+    scored = {"model": model.probabilities(numbers(parts.test, names))}
     (rule,) = task.rules
     report = evaluate("redemption", parts.test, scored, {rule.name: rule.score(parts.test)}, replicates=1)
     assert report.values("model")["auc"] >= 0.79

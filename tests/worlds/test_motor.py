@@ -17,7 +17,7 @@ from features.errors import BadData, NoWarehouse
 from features.load import load
 from features.sources import CANONICAL
 from features.warehouse import Warehouse, connect
-from training.dataset import dataset, split
+from training.dataset import dataset, split, telling
 from training.evaluate import evaluate
 from training.metrics import auc
 from training.model import PARAMETERS, ROUNDS, fit, numbers
@@ -169,8 +169,9 @@ def test_figures_on_the_real_portfolio(real: Warehouse) -> None:
     assert data.frame.groupby("as_of")["outcome"].mean().between(0.27, 0.34).all()
     parts = split(data, planned)
     assert not set(parts.fit["customer_id"]) & set(parts.test["customer_id"])
-    model = fit(parts.fit, parts.calibrate, data.names)
-    scored = {"model": model.probabilities(numbers(parts.test, data.names))}
+    names = [feature.name for feature in telling(data.features, parts.fit)]
+    model = fit(parts.fit, parts.calibrate, names)
+    scored = {"model": model.probabilities(numbers(parts.test, names))}
     ranks = {rule.name: rule.score(parts.test) for rule in task.rules}
     report = evaluate("lapse", parts.test, scored, ranks, replicates=1)
     assert 0.62 <= report.values("model")["auc"] < 0.70, "above that, suspect a leak"
