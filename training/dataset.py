@@ -27,7 +27,10 @@ from training.tasks import Task
 __all__ = ["Dataset", "Parts", "Plan", "dataset", "plan", "split", "telling"]
 
 STEP_DAYS = 30
-MINIMUM_HISTORY_DAYS = 180
+# A window that reaches back beyond the first event means something else than a later one; where the long
+# history leaves too few dates, the short one must do.
+HISTORY_DAYS = (180, 90)
+ENOUGH_LONG_DATES = 3
 MOST_FIT_DATES = 12
 ENOUGH_FIT_DATES = 6
 CALIBRATION_DATES = 3
@@ -90,24 +93,33 @@ def plan(
     """
     test = test_at or task.latest_closed(warehouse)
     task.require_closed([test], warehouse)
-    earliest = _begin(task, warehouse) + timedelta(days=MINIMUM_HISTORY_DAYS)
-    if earliest > test:
+    begin = _begin(task, warehouse)
+    long, short = (begin + timedelta(days=days) for days in HISTORY_DAYS)
+    if short > test:
         raise OpenWindow(
-            f"{task.name} has no moment with {MINIMUM_HISTORY_DAYS} days of history and a closed window of "
-            f"{task.horizon_days} days: latest closed is {test:%Y-%m-%d}, history begins {earliest:%Y-%m-%d}"
+            f"{task.name} has no moment with {HISTORY_DAYS[1]} days of history and a closed window of "
+            f"{task.horizon_days} days: latest closed is {test:%Y-%m-%d}, history begins {begin:%Y-%m-%d}"
         )
-    calibrate = _back_from(test - task.window, earliest, CALIBRATION_DATES)
-    for kept in (calibrate, calibrate[-1:]):
-        fit = _back_from(kept[0] - task.window, earliest) if kept else []
-        if len(fit) >= ENOUGH_FIT_DATES or (fit and kept == calibrate[-1:]):
-            return Plan(
-                tuple(fit), tuple(kept), (test,), "in time, and by customer between fit and calibration"
-            )
+    for earliest in (long, short):
+        planned = _in_time(task, test, earliest)
+        if planned and (len(planned.fit) >= ENOUGH_LONG_DATES or earliest == short):
+            return planned
     chosen = frozenset(held_out) if held_out is not None else None
-    if calibrate:
-        same = tuple(_back_from(test - task.window, earliest))
-        return Plan(same, same, (test,), "in time; fit and calibration by customer at the same dates", chosen)
+    if same := _back_from(test - task.window, long) or _back_from(test - task.window, short):
+        cut = "in time; fit and calibration by customer at the same dates"
+        return Plan(tuple(same), tuple(same), (test,), cut, chosen)
     return Plan((test,), (test,), (test,), "by customer at one date: no earlier window is closed", chosen)
+
+
+def _in_time(task: Task, test: datetime, earliest: datetime) -> Plan | None:
+    """Fit, calibration and test one after the other, a whole window apart; None where there is no room."""
+    several = _back_from(test - task.window, earliest, CALIBRATION_DATES)
+    for calibrate, enough in ((several, ENOUGH_FIT_DATES), (several[-1:], 1)):
+        fit = _back_from(calibrate[0] - task.window, earliest) if calibrate else []
+        if len(fit) >= enough:
+            cut = "in time, and by customer between fit and calibration"
+            return Plan(tuple(fit), tuple(calibrate), (test,), cut)
+    return None
 
 
 def dataset(task: Task, warehouse: Warehouse, dates: Sequence[datetime]) -> Dataset:

@@ -23,6 +23,7 @@ from features.cohorts import (
     owners,
 )
 from features.errors import UnknownName
+from features.feature_set import FEATURES
 from features.planner import sources_of
 from features.rows import Definition
 from features.views.orders import placed
@@ -67,7 +68,9 @@ class Task:
 
     @property
     def needs(self) -> frozenset[str]:
-        return self.watches | self.cohort.sources
+        """The sources of outcome, cohort and rules; a deployment that lacks one is not offered the task."""
+        read = (FEATURES[name].sources for rule in self.rules for name in rule.reads)
+        return self.watches.union(self.cohort.sources, *read)
 
     @property
     def window(self) -> timedelta:

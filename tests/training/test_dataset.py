@@ -95,7 +95,7 @@ def test_a_warehouse_without_orders_cannot_be_planned() -> None:
     empty = in_memory({name: CANONICAL[name].empty() for name in ("customers", "orders")}, LEDGER)
     with pytest.raises(NotTrainable, match="orders holds no rows"):
         plan(INTENT, empty)
-    with pytest.raises(OpenWindow, match="has no moment with 180 days of history"):
+    with pytest.raises(OpenWindow, match="has no moment with 90 days of history"):
         plan(CHURN, in_memory(customers_and_orders(50), dict.fromkeys(CANONICAL, datetime(2022, 6, 1))))
 
 
