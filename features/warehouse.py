@@ -47,7 +47,12 @@ def connect(address: str | None = None) -> Warehouse:
 
     Raises `NoWarehouse` when there is none, or when a table in it is not as declared.
     """
-    folder = Path(address or warehouse_address())
+    address = address or warehouse_address()
+    if "://" in address:
+        raise NoWarehouse(
+            f"this release reads folders of Parquet tables, and {address.split('://')[0]}:// is none"
+        )
+    folder = Path(address)
     pointer = folder / POINTER
     if pointer.is_file():
         folder /= pointer.read_text().strip()

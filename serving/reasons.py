@@ -64,4 +64,6 @@ def _value(value: float, unit: str, language: str) -> str:
     number = f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
     if unit in UNSAID:
         return number
-    return f"{number} {unit}" if language == "en" else f"{number}{UNITS.get(unit, unit)}"
+    if language == "zh":
+        return f"{number}{UNITS.get(unit, unit)}"
+    return f"{number} {unit.removesuffix('s') if number == '1' and unit in ('days', 'orders') else unit}"

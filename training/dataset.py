@@ -98,7 +98,7 @@ def plan(
     if short > test:
         raise OpenWindow(
             f"{task.name} has no moment with {HISTORY_DAYS[1]} days of history and a closed window of "
-            f"{task.horizon_days} days: latest closed is {test:%Y-%m-%d}, history begins {begin:%Y-%m-%d}"
+            f"{task.horizon_days} days: the test would be at {test:%Y-%m-%d}, history begins {begin:%Y-%m-%d}"
         )
     for earliest in (long, short):
         planned = _in_time(task, test, earliest)

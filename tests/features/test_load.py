@@ -198,3 +198,9 @@ def test_the_command_says_what_it_loaded_and_fails_in_one_line() -> None:
     assert "orders" in good.output
     bad = CliRunner().invoke(app, ["--from", "elsewhere", "--to", "warehouse"])
     assert isinstance(bad.exception, BadData)
+
+
+def test_an_address_of_another_kind_is_refused_without_repeating_it() -> None:
+    with pytest.raises(NoWarehouse, match="postgresql:// is none") as refusal:
+        connect("postgresql://user:secret@host/db")
+    assert "secret" not in str(refusal.value)
