@@ -140,6 +140,7 @@ def _rules(source: Source, found: set[str], delivered_at: datetime) -> list[tupl
 
 
 def check_columns(delivery: Delivery) -> None:
+    """Raise `BadData` unless the file has the declared columns, no others, and each of a readable type."""
     source, rows = delivery.source, delivery.rows
     for name in rows.column_names:
         if name not in source.column_names:

@@ -25,11 +25,12 @@ import pyarrow.parquet as pq
 import typer
 
 from features.command import run
-from features.contract import SQL_TYPES, Delivery, deliveries_in, insert_typed, literal, quoted
+from features.contract import Delivery, deliveries_in, literal
 from features.digest import sha256_of
 from features.errors import BadData
 from features.home import warehouse_address
-from features.sources import CANONICAL, Source
+from features.intake import REJECTS, Intake
+from features.sources import CANONICAL
 from features.warehouse import POINTER
 
 __all__ = ["LoadReport", "ledger", "load"]
@@ -103,13 +104,15 @@ def _write_all(
 ) -> dict[str, dict[str, int]]:
     engine = duckdb.connect()
     engine.execute("SET TimeZone = 'UTC'")
-    engine.execute(
-        "CREATE TABLE rejects (source VARCHAR, file VARCHAR, row BIGINT, field VARCHAR, rule VARCHAR)"
-    )
+    engine.execute(REJECTS)
     counts = {}
     for name, source in CANONICAL.items():  # customers come first: the others refer to them
         if mine := [d for d in deliveries if d.source is source]:
-            counts[name] = _one_source(engine, source, mine, staging, delivered_at)
+            intake = Intake(engine, source)
+            intake.take(mine, delivered_at)
+            intake.judge()
+            intake.write(staging / name)
+            counts[name] = intake.counts()
     if "customers" not in counts:
         raise BadData("the delivery holds no customers; every load needs them")
     if engine.execute("SELECT count(*) FROM rejects").fetchall()[0][0]:
@@ -120,78 +123,6 @@ def _write_all(
         if row["rejected"] > max_reject_share * row["read"]:
             raise BadData(_refusal(engine, name, row, rejects_file))
     return counts
-
-
-def _one_source(
-    engine: duckdb.DuckDBPyConnection,
-    source: Source,
-    deliveries: list[Delivery],
-    staging: Path,
-    delivered_at: datetime,
-) -> dict[str, int]:
-    key, columns = (
-        quoted(source.key),
-        ", ".join(quoted(c.name) for c in source.columns if c.name != "superseded_at"),
-    )
-    engine.execute(
-        f"CREATE OR REPLACE TABLE typed (file VARCHAR, row BIGINT, field_rule VARCHAR[], {_ddl(source)})"
-    )
-    for delivery in deliveries:
-        insert_typed(engine, delivery, delivered_at)
-    malformed = [
-        (source.name, d.file, row, "", "has another number of fields than the header")
-        for d in deliveries
-        for row in d.malformed
-    ]
-    if malformed:
-        engine.executemany("INSERT INTO rejects VALUES (?, ?, ?, ?, ?)", malformed)
-    engine.execute(
-        "INSERT INTO rejects SELECT ?, file, row, field_rule[1], field_rule[2] FROM typed WHERE field_rule IS NOT NULL",
-        [source.name],
-    )
-    engine.execute(
-        f"CREATE OR REPLACE TABLE once AS SELECT min(file) AS file, min(row) AS row, {columns} FROM typed WHERE field_rule IS NULL GROUP BY ALL"
-    )
-    clash = f"SELECT {key}, known_at FROM once GROUP BY ALL HAVING count(*) > 1"
-    engine.execute(
-        f"INSERT INTO rejects SELECT ?, file, row, ?, 'the same key twice with other values, known at the same time' FROM once SEMI JOIN ({clash}) USING ({key}, known_at)",
-        [source.name, source.key],
-    )
-    engine.execute(
-        f"CREATE OR REPLACE TABLE distinct_keys AS SELECT * FROM once ANTI JOIN ({clash}) USING ({key}, known_at)"
-    )
-    if source.name != "customers":
-        engine.execute(
-            "INSERT INTO rejects SELECT ?, file, row, 'customer_id', 'no such customer' FROM distinct_keys ANTI JOIN customers USING (customer_id)",
-            [source.name],
-        )
-    known = (
-        "distinct_keys"
-        if source.name == "customers"
-        else "(SELECT * FROM distinct_keys SEMI JOIN customers USING (customer_id))"
-    )
-    kept = source.name if source.name == "customers" else "kept"
-    engine.execute(
-        f"CREATE OR REPLACE TABLE {kept} AS SELECT {columns}, lead(known_at) OVER (PARTITION BY {key} ORDER BY known_at) AS superseded_at FROM {known}"
-    )
-    (staging / source.name).mkdir()
-    ordered = ", ".join(quoted(name) for name in source.column_names)
-    target = literal(str(staging / source.name / "part-00000.parquet"))
-    engine.execute(
-        f"COPY (SELECT {ordered} FROM {kept} ORDER BY customer_id, happened_at, {key}, known_at) TO '{target}' (FORMAT parquet, COMPRESSION zstd)"
-    )
-
-    def one(sql: str, *values: str) -> int:
-        return int(engine.execute(sql, list(values)).fetchall()[0][0])
-
-    accepted = one("SELECT count(*) FROM typed WHERE field_rule IS NULL")
-    return {
-        "read": one("SELECT count(*) FROM typed") + len(malformed),
-        "loaded": one(f"SELECT count(*) FROM {kept}"),
-        "delivered twice": accepted - one("SELECT count(*) FROM once"),
-        "corrections": one(f"SELECT count(*) FROM {kept} WHERE superseded_at IS NOT NULL"),
-        "rejected": one("SELECT count(*) FROM rejects WHERE source = ?", source.name),
-    }
 
 
 def _refusal(engine: duckdb.DuckDBPyConnection, name: str, row: dict[str, int], rejects_file: Path) -> str:
@@ -219,12 +150,6 @@ def _digest(folder: Path) -> str:
     for part in sorted(folder.rglob("*.parquet")):
         total.update(f"{part.relative_to(folder)} {sha256_of(part)}\n".encode())
     return total.hexdigest()
-
-
-def _ddl(source: Source) -> str:
-    return ", ".join(
-        f"{quoted(c.name)} {SQL_TYPES[c.type]}" for c in source.columns if c.name != "superseded_at"
-    )
 
 
 def ledger(incoming: Path, delivered_at: datetime) -> dict[str, datetime]:

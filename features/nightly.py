@@ -106,6 +106,7 @@ class NightlyRows:
 
     @classmethod
     def open(cls, file: Path) -> "NightlyRows":
+        """Map a file of rows; nothing is read yet but its directory and the first id of each batch."""
         reader = pa.ipc.open_file(pa.memory_map(str(file)))
         batches = [batch for n in range(reader.num_record_batches) if (batch := reader.get_batch(n)).num_rows]
         facts = json.loads(reader.schema.metadata[b"facts"])
