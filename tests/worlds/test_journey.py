@@ -91,7 +91,11 @@ def test_a_household_is_known_from_its_first_basket_or_campaign() -> None:
 def test_the_day_after_a_campaign_asks_those_it_was_sent_to_and_counts_what_follows() -> None:
     converted("orders", a_year())
     db = connect("warehouse")
-    rows = dataset(task_named("redemption", db), db, [datetime(2017, 3, 3, 5)]).frame
+    dates = [datetime(2017, 3, day, 5) for day in (2, 3, 4)]
+    rows = dataset(task_named("redemption", db), db, dates).frame
+    assert set(rows["as_of"]) == {datetime(2017, 3, 3, 5)}, (
+        "before it nobody was sent anything, after it is late"
+    )
     assert list(zip(rows["customer_id"], rows["outcome"], strict=True)) == [("H0002", 1), ("H0003", 0)]
     assert rows["coupon_redemptions_ever"].tolist() == [0, 0], "what is asked about is not known yet"
 

@@ -104,6 +104,16 @@ def test_a_contract_is_asked_about_after_its_renewal_until_it_lapses() -> None:
     ]
 
 
+def test_who_lapsed_since_the_renewal_is_not_asked_about() -> None:
+    lapsed = (5, "2016-03-05", "2016-03-05", "2017-03-05", "2016-03-20", 99.0, 0, 0.0, 2010)
+    motor.convert(Path("warehouse"), portfolio([*CONTRACTS, lapsed]))
+    db = connect("warehouse")
+    data = dataset(task_named("lapse", db), db, [datetime(2016, 3, 31)])
+    assert data.frame["customer_id"].tolist() == ["M00004"]
+    reasons = dict(zip(data.excluded["excluded"], data.excluded["customers"], strict=True))
+    assert reasons == {"has cancelled already": 1, "renewed nothing in the last 30 days": 2}
+
+
 def test_the_last_closed_quarter_is_the_last_there_is() -> None:
     planned = motor.last_closed_quarter()
     assert max(planned.test) + timedelta(days=366) == motor.END
