@@ -122,7 +122,7 @@ def test_kilometres_are_driven_by_one_car_between_readings() -> None:
     )
 
 
-def test_an_invitation_is_received_by_the_one_invited() -> None:
+def test_a_registration_by_invitation_belongs_to_the_one_invited() -> None:
     drawn = """
     referral_id customer happened    kind        invitee_id
     1           b        2024-05-01  invited     a
@@ -130,8 +130,12 @@ def test_an_invitation_is_received_by_the_one_invited() -> None:
     3           a        2024-05-21  invited     c
     4           b        2024-05-22  invited     -
     """
-    names = ("invitations_ever", "invitations_received_ever", "days_since_invitation_received")
-    assert told("referrals", drawn, *names) == (1, 1, 31)
+    names = (
+        "invitations_ever",
+        "registrations_by_invitation_ever",
+        "days_since_registration_by_invitation",
+    )
+    assert told("referrals", drawn, *names) == (1, 1, 21)
 
 
 def test_an_order_takes_the_test_drive_back() -> None:

@@ -117,9 +117,9 @@ def declare_referrals() -> None:
     last("days_since_referred_order", lambda m: step(m, "ordered"))
     EXPECTED["people_invited_ever"] = lambda m: distinct(m.all("referrals"), "invitee_id")
     EXPECTED["referred_order_share_ever"] = lambda m: ratio(len(step(m, "ordered")), len(step(m, "invited")))
-    received = lambda m: [r for r in m.all("referrals", "invitee_id") if r["kind"] == "invited"]  # noqa: E731
-    EXPECTED["invitations_received_ever"] = lambda m: len(received(m))
-    last("days_since_invitation_received", received)
+    received = lambda m: [r for r in m.all("referrals", "invitee_id") if r["kind"] == "registered"]  # noqa: E731
+    EXPECTED["registrations_by_invitation_ever"] = lambda m: len(received(m))
+    last("days_since_registration_by_invitation", received)
 
 
 def serviced_where_bought(m: Moment) -> int | None:
