@@ -47,6 +47,7 @@ clean: ## remove what the product wrote (var/), not the environment
 .venv/ready: pyproject.toml constraints.txt worlds/data-packages.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@command -v uv >/dev/null || $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
 	@command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install -q uv || echo "uv is not to be had; pip will do"
 	@install="$$(command -v uv || ls $(BIN)/uv 2>/dev/null)"; \
 	if [ -n "$$install" ]; then install="$$install pip install -q --python $(BIN)/python --compile-bytecode"; \
