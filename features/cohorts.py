@@ -27,6 +27,7 @@ __all__ = [
     "Condition",
     "active_leads",
     "active_owners",
+    "eligible",
     "everyone",
     "has_ordered",
     "just_contacted",
@@ -77,8 +78,12 @@ class Cohort:
 
     def moments(self, warehouse: Warehouse, dates: Iterable[datetime]) -> ir.Table:
         """(customer_id, as_of) of those who may be asked about."""
-        asked = self.ask(warehouse, dates)
-        return asked.filter(asked.excluded.isnull()).select("customer_id", "as_of")
+        return eligible(self.ask(warehouse, dates))
+
+
+def eligible(asked: ir.Table) -> ir.Table:
+    """(customer_id, as_of) of those for whom a cohort's answer is yes."""
+    return asked.filter(asked.excluded.isnull()).select("customer_id", "as_of")
 
 
 def everyone(warehouse: Warehouse, dates: Iterable[datetime]) -> ir.Table:

@@ -30,8 +30,8 @@ from features.digest import sha256_of
 from features.errors import BadData
 from features.home import warehouse_address
 from features.intake import REJECTS, Intake
+from features.pointer import point
 from features.sources import CANONICAL
-from features.warehouse import POINTER
 
 __all__ = ["LoadReport", "ledger", "load"]
 
@@ -91,7 +91,8 @@ def load(
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
-    _point(warehouse, name)
+    point(warehouse, name)
+    _forget_older(warehouse, name)
     return LoadReport(warehouse / name, counts)
 
 
@@ -135,10 +136,7 @@ def _refusal(engine: duckdb.DuckDBPyConnection, name: str, row: dict[str, int], 
     )
 
 
-def _point(warehouse: Path, name: str) -> None:
-    beside = warehouse / f".{POINTER}-{name}"
-    beside.write_text(name + "\n")
-    beside.replace(warehouse / POINTER)
+def _forget_older(warehouse: Path, name: str) -> None:
     for old in sorted(warehouse.glob("load-*"))[:-LOADS_KEPT]:
         if old.name != name:
             shutil.rmtree(old)

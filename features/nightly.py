@@ -27,8 +27,9 @@ from features.errors import BadData, NoWarehouse
 from features.feature_set import available
 from features.home import data_folder
 from features.planner import compute
+from features.pointer import point, pointed
 from features.timeline import moment_named
-from features.warehouse import POINTER, Warehouse, connect
+from features.warehouse import Warehouse, connect
 
 __all__ = ["NightlyRows", "excluded_column", "latest", "materialise", "rows"]
 
@@ -75,23 +76,18 @@ def materialise(warehouse: Warehouse, as_of: datetime, folder: Path | None = Non
         beside.unlink()
         raise BadData(f"nobody is known before {as_of:%Y-%m-%d}; choose a later date")
     beside.rename(folder / name)
-    pointer = folder / f".{POINTER}-{name}"
-    pointer.write_text(name + "\n")
-    pointer.replace(folder / POINTER)
+    point(folder, name)
     for old in sorted(folder.glob("rows-*.arrow"), key=lambda file: file.stat().st_mtime)[:-FILES_KEPT]:
         old.unlink()
-    return NightlyRows.open(folder / name)
+    return made
 
 
 def latest(folder: Path | None = None) -> "NightlyRows":
     """The current rows. Raises `NoWarehouse` when none have been materialised."""
     folder = folder or data_folder() / "features"
-    try:
-        return NightlyRows.open(folder / (folder / POINTER).read_text().strip())
-    except FileNotFoundError as error:
-        raise NoWarehouse(
-            f"no feature rows in {folder}: run `python -m features.nightly --as-of DATE`"
-        ) from error
+    if not (name := pointed(folder)):
+        raise NoWarehouse(f"no feature rows in {folder}: run `python -m features.nightly --as-of DATE`")
+    return NightlyRows.open(folder / name)
 
 
 @dataclass(frozen=True)

@@ -98,9 +98,7 @@ def _distinct(rows: ir.Table, needs: list[Need]) -> ir.Table:
 
 def _compared(rows: ir.Table, needs: list[Need]) -> ir.Table:
     # The row before may lie outside the needs' windows, so only the selection filters here.
-    kept = rows
-    for column, values in needs[0].selection.where:
-        kept = kept.filter(kept[column].isin(values))
+    kept = _where(rows, needs[0].selection.where)
     alone = Selection(needs[0].source)
     asked = {need.name: replace(need, selection=alone) for need in needs}
     marked = _marked(kept, asked.values())
@@ -123,11 +121,17 @@ def _marked(rows: ir.Table, needs: Iterable[Need]) -> ir.Table:
 
 def _only(rows: ir.Table, where: Iterable[tuple[str, tuple[str, ...]]], needs: list[Need]) -> ir.Table:
     """The rows that pass the tests all needs share, no older than the longest of their windows."""
-    for column, values in sorted(where):
-        rows = rows.filter(rows[column].isin(values))
+    rows = _where(rows, where)
     windows = [need.days for need in needs]
     return (
         rows
         if None in windows
         else rows.filter(within(rows, max(days for days in windows if days is not None)))
     )
+
+
+def _where(rows: ir.Table, where: Iterable[tuple[str, tuple[str, ...]]]) -> ir.Table:
+    """The rows whose columns hold one of the values."""
+    for column, values in sorted(where):
+        rows = rows.filter(rows[column].isin(values))
+    return rows

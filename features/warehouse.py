@@ -17,11 +17,10 @@ from ibis import BaseBackend
 
 from features.errors import NoWarehouse
 from features.home import warehouse_address
+from features.pointer import pointed
 from features.sources import CANONICAL, Source
 
-__all__ = ["POINTER", "Warehouse", "connect", "in_memory"]
-
-POINTER = "CURRENT"
+__all__ = ["Warehouse", "connect", "in_memory"]
 
 
 @dataclass(frozen=True)
@@ -53,9 +52,7 @@ def connect(address: str | None = None) -> Warehouse:
             f"this release reads folders of Parquet tables, and {address.split('://')[0]}:// is none"
         )
     folder = Path(address)
-    pointer = folder / POINTER
-    if pointer.is_file():
-        folder /= pointer.read_text().strip()
+    folder /= pointed(folder)
     if not folder.is_dir():
         raise NoWarehouse(
             f"no warehouse at {folder}: run `make demo`, load tables with `python -m features.load`, or set WAREHOUSE_URL"

@@ -7,7 +7,7 @@ from features import nightly
 from features.errors import NoChampion, UnknownName
 from features.home import data_folder
 from features.nightly import NightlyRows
-from features.warehouse import POINTER
+from features.pointer import pointed
 from serving.contract import ScoresAnswer, TaskOffered, TasksAnswer
 from serving.scorer import Scorer
 from training import registry
@@ -36,12 +36,12 @@ class Desk:
 
     def rows(self) -> NightlyRows:
         """The current nightly rows, checked against every model when they change."""
-        pointed = (self.folder / POINTER).read_text() if (self.folder / POINTER).is_file() else ""
-        if pointed != self._pointed or not pointed:
+        current = pointed(self.folder)
+        if current != self._pointed or not current:
             rows = nightly.latest(self.folder)
             for scorer in self.scorers.values():
                 scorer.require(rows.fingerprints)
-            self._rows, self._pointed = rows, pointed
+            self._rows, self._pointed = rows, current
         return self._rows
 
     def scores(self, customer_ids: Sequence[str], tasks: Sequence[str] | None) -> ScoresAnswer:

@@ -16,7 +16,7 @@ from typing import Any
 
 from features.digest import sha256_of
 from features.errors import NoWarehouse
-from features.warehouse import POINTER
+from features.pointer import point, pointed
 
 __all__ = ["Run", "current_run", "publishing"]
 
@@ -45,15 +45,12 @@ def publishing(scores: Path, as_of: datetime) -> Iterator[Run]:
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
-    pointer = scores / f".{POINTER}-{name}"
-    pointer.write_text(name + "\n")
-    pointer.replace(scores / POINTER)
+    point(scores, name)
     run.folder = scores / name
 
 
 def current_run(scores: Path) -> Path:
     """The folder of the published run. Raises `NoWarehouse` when nothing has been published."""
-    try:
-        return scores / (scores / POINTER).read_text().strip()
-    except FileNotFoundError as error:
-        raise NoWarehouse(f"no scores in {scores}: run `python -m serving.batch --as-of DATE`") from error
+    if not (name := pointed(scores)):
+        raise NoWarehouse(f"no scores in {scores}: run `python -m serving.batch --as-of DATE`")
+    return scores / name

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
+import ibis
 import numpy as np
 import pandas as pd
 
 from features import timeline
+from features.cohorts import eligible
 from features.errors import NotTrainable, OpenWindow
 from features.feature import Feature
 from features.feature_set import at, available
@@ -128,8 +130,8 @@ def dataset(task: Task, warehouse: Warehouse, dates: Sequence[datetime]) -> Data
     Raises `OpenWindow` for a date whose outcome window is not fully observed.
     """
     task.require_closed(dates, warehouse)
-    asked = warehouse.engine.to_pandas(task.cohort.ask(warehouse, dates))
-    moments = task.cohort.moments(warehouse, dates).cache()
+    asked = task.cohort.ask(warehouse, dates).cache()
+    moments = eligible(asked)
     features = tuple(available(warehouse))
     outcomes = compute(
         moments,
@@ -143,14 +145,9 @@ def dataset(task: Task, warehouse: Warehouse, dates: Sequence[datetime]) -> Data
     )
     frame = warehouse.engine.to_pyarrow(ordered).to_pandas()
     frame["outcome"] = frame["outcome"].astype("int8")
-    excluded = (
-        asked[asked["excluded"].notna()]
-        .groupby(["as_of", "excluded"])
-        .size()
-        .rename("customers")
-        .reset_index()
-    )
-    return Dataset(frame, features, excluded, _digest(frame))
+    turned_away = asked.filter(asked.excluded.notnull()).group_by("as_of", "excluded")
+    excluded = turned_away.aggregate(customers=ibis._.count()).order_by("as_of", "excluded")
+    return Dataset(frame, features, warehouse.engine.to_pandas(excluded), _digest(frame))
 
 
 def split(data: Dataset, plan: Plan) -> Parts:

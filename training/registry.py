@@ -28,6 +28,7 @@ from mlflow.types import ColSpec, Schema
 
 from features.errors import BadModel, NoChampion
 from features.home import data_folder, tracking_uri
+from features.pointer import point, pointed
 from training.artefact import Loaded, read
 from training.card import Card
 
@@ -116,7 +117,8 @@ def champion(task: str) -> Champion:
             ) from error
         return _last_served(task)
     chosen = Champion(task, str(found.version), _fetch(task, found.source))
-    _remember(chosen, _place(task, found.source))
+    place = _place(task, found.source)
+    point(place.parent, f"{chosen.version} {place.name}", CHAMPION)  # for a start without the registry
     return chosen
 
 
@@ -162,20 +164,13 @@ def _place(task: str, source: str) -> Path:
 
 
 def _last_served(task: str) -> Champion:
-    remembered = _models() / task / CHAMPION
-    if not remembered.is_file():
+    remembered = pointed(_models() / task, CHAMPION)
+    if not remembered:
         raise NoChampion(
             f"the registry at {tracking_uri()} cannot be reached and no copy of a {task!r} model is on disk"
         )
-    version, name = remembered.read_text().split()
+    version, name = remembered.split()
     return Champion(task, version, read(_models() / task / name))
-
-
-def _remember(chosen: Champion, place: Path) -> None:
-    """Note which copy serves, for a start without the registry."""
-    beside = place.with_name(f".{CHAMPION}-{uuid.uuid4().hex[:8]}")
-    beside.write_text(f"{chosen.version} {place.name}\n")
-    beside.replace(place.with_name(CHAMPION))
 
 
 def _models() -> Path:

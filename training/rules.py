@@ -5,6 +5,7 @@ A rule orders customers; it gives no probability. Higher means the outcome is mo
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -40,8 +41,8 @@ def fading(rule: Rule) -> Rule:
     return Rule(rule.name, rule.sentence, rule.reads, lambda rows: -rule.score(rows))
 
 
-def _most_recent(rows: pd.DataFrame) -> np.ndarray:
-    return np.asarray(-rows["days_since_order"].fillna(np.inf), dtype=np.float64)
+def _latest_first(days_since: str, rows: pd.DataFrame) -> np.ndarray:
+    return np.asarray(-rows[days_since].fillna(np.inf), dtype=np.float64)
 
 
 def _quintile(values: pd.Series) -> np.ndarray:
@@ -50,14 +51,9 @@ def _quintile(values: pd.Series) -> np.ndarray:
     return np.ceil(ranks.to_numpy(dtype=np.float64) * 5).clip(1, 5)
 
 
-def _rfm(rows: pd.DataFrame) -> np.ndarray:
-    recency_quintile = _quintile(-rows["days_since_order"].astype("float64"))
-    frequency, value = _quintile(rows["order_days_ever"]), _quintile(rows["order_value_ever_cents"])
-    return np.asarray(recency_quintile + frequency + value)
-
-
-def _last_touched(rows: pd.DataFrame) -> np.ndarray:
-    return np.asarray(-rows["days_since_touchpoint"].fillna(np.inf), dtype=np.float64)
+def _rfm(days_since: str, frequency: str, value: str, rows: pd.DataFrame) -> np.ndarray:
+    recent = _quintile(-rows[days_since].astype("float64"))
+    return np.asarray(recent + _quintile(rows[frequency]) + _quintile(rows[value]))
 
 
 def _talked_this_week(rows: pd.DataFrame) -> np.ndarray:
@@ -74,20 +70,22 @@ def _old_car(rows: pd.DataFrame) -> np.ndarray:
     return np.asarray(rows["oldest_car_age_days"].fillna(-1), dtype=np.float64)
 
 
-def _touch_rfm(rows: pd.DataFrame) -> np.ndarray:
-    recency_quintile = _quintile(-rows["days_since_touchpoint"].astype("float64"))
-    frequency, value = _quintile(rows["active_days_365d"]), _quintile(rows["order_value_ever_cents"])
-    return np.asarray(recency_quintile + frequency + value)
+ORDER_RFM = ("days_since_order", "order_days_ever", "order_value_ever_cents")
+TOUCH_RFM = ("days_since_touchpoint", "active_days_365d", "order_value_ever_cents")
 
-
-recency = Rule("recency", "who ordered last comes first", ("days_since_order",), _most_recent)
-rfm = Rule(
-    "rfm",
-    "quintiles of recency, frequency and value, summed",
-    ("days_since_order", "order_days_ever", "order_value_ever_cents"),
-    _rfm,
+recency = Rule(
+    "recency",
+    "who ordered last comes first",
+    ("days_since_order",),
+    partial(_latest_first, "days_since_order"),
 )
-last_touch = Rule("recency", "who was in touch last comes first", ("days_since_touchpoint",), _last_touched)
+rfm = Rule("rfm", "quintiles of recency, frequency and value, summed", ORDER_RFM, partial(_rfm, *ORDER_RFM))
+last_touch = Rule(
+    "recency",
+    "who was in touch last comes first",
+    ("days_since_touchpoint",),
+    partial(_latest_first, "days_since_touchpoint"),
+)
 silent_7d = Rule(
     "silent_7d", "a touchpoint in the last 7 days, or none", ("touchpoints_7d",), _talked_this_week
 )
@@ -101,8 +99,8 @@ age_of_car = Rule("age_of_car", "who holds the oldest car comes first", ("oldest
 touch_rfm = Rule(
     "rfm",
     "quintiles of recency and frequency of touchpoints and of value of orders, summed",
-    ("days_since_touchpoint", "active_days_365d", "order_value_ever_cents"),
-    _touch_rfm,
+    TOUCH_RFM,
+    partial(_rfm, *TOUCH_RFM),
 )
 past_redemptions = Rule(
     "past_redemptions",

@@ -1,0 +1,26 @@
+"""The pointer of a folder whose contents are never rewritten: a file that names what readers see.
+
+It is replaced in one step, so that a reader finds the old name or the new one and never half of either.
+"""
+
+import uuid
+from pathlib import Path
+
+__all__ = ["POINTER", "point", "pointed"]
+
+POINTER = "CURRENT"
+
+
+def point(folder: Path, name: str, pointer: str = POINTER) -> None:
+    """Let the folder's pointer name `name` from now on."""
+    beside = folder / f".{pointer}-{uuid.uuid4().hex[:8]}"
+    beside.write_text(name + "\n")
+    beside.replace(folder / pointer)
+
+
+def pointed(folder: Path, pointer: str = POINTER) -> str:
+    """What the pointer names; empty when there is none."""
+    try:
+        return (folder / pointer).read_text().strip()
+    except FileNotFoundError:
+        return ""
