@@ -41,10 +41,10 @@ FEATURES: dict[str, Feature] = {
 }
 
 
-def available(warehouse: Warehouse, *, categories: bool = False, sensitive: bool = False) -> list[Feature]:
-    """The features whose sources this warehouse holds: numbers that read nothing sensitive.
+def available(warehouse: Warehouse, *, categories: bool = True, sensitive: bool = False) -> list[Feature]:
+    """The features whose sources this warehouse holds and that read nothing sensitive.
 
-    `categories` adds those that are strings, `sensitive` those that read a sensitive column, which only a task
+    Without `categories` only numbers; `sensitive` adds those that read a sensitive column, which only a task
     that declares why may use.
     """
     return [

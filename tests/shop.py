@@ -12,7 +12,7 @@ from features.load import load
 from features.sources import CANONICAL
 from features.warehouse import connect
 from serving.batch import batch
-from training.dataset import plan
+from training.plan import plan
 from training.tasks import task_named
 from training.train import train
 

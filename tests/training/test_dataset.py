@@ -9,17 +9,20 @@ from features.errors import NotTrainable, OpenWindow, UnknownName
 from features.sources import CANONICAL
 from features.warehouse import Warehouse, in_memory
 from tests.shop import END, customers_and_orders
-from training.dataset import dataset, plan, split, telling
+from training.dataset import dataset, split, telling
+from training.outcomes import Happens
+from training.plan import plan
 from training.tasks import TASKS, offered, task_named
 
 LEDGER = dict.fromkeys(CANONICAL, END)
-SHOP = in_memory(customers_and_orders(1200), LEDGER)
+SHOP = in_memory(customers_and_orders(2400), LEDGER)
 INTENT, CHURN = task_named("purchase_intent", SHOP), task_named("churn", SHOP)
 
 
 def test_no_training_window_reaches_into_a_later_part() -> None:
     planned = plan(INTENT, SHOP)
-    assert planned.test == (END - INTENT.window,)
+    assert max(planned.test) == END - INTENT.window
+    assert len(planned.test) == 3
     assert max(planned.calibrate) + INTENT.window <= min(planned.test)
     assert max(planned.fit) + INTENT.window <= min(planned.calibrate)
 
@@ -32,6 +35,9 @@ def test_fit_and_calibration_share_no_customer() -> None:
     assert calibrated
     assert not fitted & calibrated
     assert set(parts.test["as_of"]) == set(planned.test)
+    assert not fitted & set(parts.test["customer_id"]), "nobody is tested whom the fit has seen"
+    everyone = split(dataset(INTENT, SHOP, planned.dates), replace(planned, everyone=True))
+    assert set(everyone.test["customer_id"]) > set(parts.test["customer_id"])
 
 
 @pytest.mark.parametrize("held_out", [None, frozenset(f"C{n:05d}" for n in range(0, 2500, 3))])
@@ -85,7 +91,7 @@ def test_too_few_outcomes_are_refused_with_the_numbers() -> None:
 
 
 def test_one_class_only_is_refused() -> None:
-    always = replace(INTENT, outcome=lambda future: future.orders.count() >= 0)
+    always = replace(INTENT, outcome=Happens("order", lambda future: future.orders.count() >= 0))
     planned = plan(always, SHOP)
     with pytest.raises(NotTrainable, match="of which"):
         split(dataset(always, SHOP, planned.dates), planned)

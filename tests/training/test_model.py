@@ -13,7 +13,7 @@ from features.errors import BadModel, NotTrainable
 from training import artefact
 from training.card import Card, GradeCuts, grade_cuts
 from training.metrics import ece
-from training.model import Model, fit, numbers
+from training.model import Answers, Model, fit, numbers
 
 NAMES = ["a", "b", "c"]
 DAY = datetime(2024, 1, 1)
@@ -25,18 +25,21 @@ def made(rows: int, seed: int) -> pd.DataFrame:
     frame.loc[generator.random(rows) < 0.2, "b"] = np.nan
     log_odds = 1.5 * frame["a"] - frame["b"].fillna(1) - 1
     frame["outcome"] = (generator.random(rows) < 1 / (1 + np.exp(-log_odds))).astype("int8")
+    frame["kind"], frame["interval"] = frame["outcome"], 1 - frame["outcome"]
     return frame
 
 
-MODEL = fit(made(8000, 1), made(3000, 2), NAMES)
+ONE = Answers(("order",), (1,))
+MODEL = fit(made(8000, 1), made(3000, 2), NAMES, ONE)
 FRESH = made(20_000, 3)
 ROWS = numbers(FRESH, NAMES)
 
 
 def card(model: Model = MODEL) -> Card:
     return Card(
-        task="t", question="?", cohort="has ordered", purpose="marketing", horizon_days=1, gap_days=0,
-        features=dict.fromkeys(model.names, "0" * 12), slope=model.slope, intercept=model.intercept,
+        task="t", question="?", cohort="has ordered", purpose="marketing", kinds=("order",), wanted=("order",), silence=False,
+        horizons_days=(1,), gap_days=0, levels={}, hazards=model.hazards, outlook=[],
+        features=dict.fromkeys(model.names, "0" * 12),
         fit_at=[DAY], calibrate_at=[DAY], test_at=[DAY], trained_through=DAY, cut="in time", rows_fit=1, rows_test=1,
         outcomes_test=1, base_rate=0.5, grades=GradeCuts(0.6, 0.3, DAY, 3),
         figures={"model": {"auc": (0.8, 0.7, 0.9)}, "recency": {"auc": (0.7, 0.6, 0.8)}}, beaten=[], rules=["recency"],
@@ -56,7 +59,7 @@ def test_probabilities_mean_what_they_say() -> None:
 def test_contributions_add_up_to_the_log_odds() -> None:
     parts = MODEL.contributions(ROWS[:500])
     assert parts.shape == (500, 4)
-    np.testing.assert_allclose(parts.sum(axis=1), MODEL.log_odds(ROWS[:500]), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(parts.sum(axis=1), MODEL.leaning(ROWS[:500]), rtol=0, atol=1e-9)
 
 
 def test_a_row_scores_the_same_bits_alone_in_a_block_and_among_all() -> None:
@@ -68,22 +71,22 @@ def test_a_row_scores_the_same_bits_alone_in_a_block_and_among_all() -> None:
 
 
 def test_the_same_data_give_the_same_model() -> None:
-    again = fit(made(8000, 1), made(3000, 2), NAMES)
+    again = fit(made(8000, 1), made(3000, 2), NAMES, ONE)
     assert again.booster.model_to_string() == MODEL.booster.model_to_string()
-    assert (again.slope, again.intercept) == (MODEL.slope, MODEL.intercept)
+    assert again.hazards == MODEL.hazards
 
 
 def test_features_that_say_nothing_are_refused() -> None:
     constant = made(500, 1).assign(a=1.0, b=np.nan, c=7.0)
     with pytest.raises(NotTrainable, match="no feature tells customers apart"):
-        fit(constant, constant, NAMES)
+        fit(constant, constant, NAMES, ONE)
 
 
 def test_a_calibration_part_that_contradicts_the_fit_is_refused() -> None:
     turned = made(3000, 2)
-    turned["outcome"] = 1 - turned["outcome"]
+    turned["kind"], turned["interval"] = turned["interval"], turned["kind"]
     with pytest.raises(NotTrainable, match="do not belong together"):
-        fit(made(8000, 1), turned, NAMES)
+        fit(made(8000, 1), turned, NAMES, ONE)
 
 
 def test_what_is_written_is_read_back_to_the_bit(tmp_path: Path) -> None:
@@ -132,7 +135,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
 def test_a_machine_that_scores_otherwise_is_noticed(tmp_path: Path) -> None:
     folder = written(tmp_path / "m")
     cases = json.loads((folder / "golden.json").read_text())
-    cases["probabilities"][2] += 1e-12
+    cases["probabilities"][2][0][0] += 1e-12
     (folder / "golden.json").write_text(json.dumps(cases))
     manifest = json.loads((folder / "MANIFEST.json").read_text())
     manifest["golden.json"] = artefact.sha256_of(folder / "golden.json")
