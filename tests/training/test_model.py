@@ -2,9 +2,11 @@
 
 import json
 import random
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -154,3 +156,65 @@ def test_grades_are_terciles() -> None:
 def test_a_card_names_the_rules_it_does_not_beat() -> None:
     assert card().unbeaten == []
     assert "0.800 (0.700-0.900)" in str(card())
+
+
+SEVERAL = Answers(("a car more", "another car", "gone"), (180, 365), wanted=(0, 1))
+
+
+def lives(rows: int, seed: int) -> pd.DataFrame:
+    """Three competing outcomes over two intervals, each driven by another column; `c` is a category of four."""
+    chance = np.random.default_rng(seed)
+    frame = pd.DataFrame(chance.normal(size=(rows, 2)), columns=["a", "b"])
+    frame["c"] = chance.integers(0, 4, rows).astype(float)
+    frame.loc[chance.random(rows) < 0.2, "c"] = np.nan
+    log_odds = np.c_[frame["a"] - 3, frame["b"] - 2.5, 1.2 * (frame["c"] == 2) - 3]
+    frame["kind"], frame["interval"] = 0, 2
+    for k in range(2):
+        odds = np.exp(log_odds)
+        shares = np.cumsum(np.c_[odds, np.ones(rows)] / (1 + odds.sum(axis=1, keepdims=True)), axis=1)
+        now = (chance.random(rows)[:, None] > shares).sum(axis=1)
+        falls = (frame["interval"] == 2) & (now < 3)
+        frame.loc[falls, "kind"], frame.loc[falls, "interval"] = now[falls] + 1, k
+    return frame
+
+
+MANY = fit(lives(12_000, 1), lives(6_000, 2), NAMES, SEVERAL, categories=["c"])
+SEEN = lives(20_000, 3)
+
+
+def test_one_booster_gives_every_outcome_and_horizon_calibrated_and_coherent() -> None:
+    outlook = MANY.outlook(numbers(SEEN, NAMES))
+    assert outlook.shape == (20_000, 2, 3)
+    assert (np.diff(outlook, axis=1) >= 0).all()
+    assert (outlook.sum(axis=2) <= 1).all()
+    for k in range(2):
+        for m in range(3):
+            came = ((SEEN["interval"] <= k) & (SEEN["kind"] == m + 1)).to_numpy().astype(float)
+            assert ece(came, outlook[:, k, m], np.ones(len(SEEN))) < 0.015
+    assert np.array_equal(MANY.probabilities(numbers(SEEN, NAMES)), outlook[:, -1, 0] + outlook[:, -1, 1])
+
+
+def test_reasons_of_competing_outcomes_add_up_and_follow_what_is_wanted() -> None:
+    rows = numbers(SEEN, NAMES)[:400]
+    parts = MANY.contributions(rows)
+    np.testing.assert_allclose(parts.sum(axis=1), MANY.leaning(rows), atol=1e-9)
+    weight = np.abs(parts[:, :-1]).mean(axis=0)
+    assert weight[2] < weight[0], "what makes a customer leave is no reason to buy"
+
+
+def test_a_silence_is_the_other_side_of_the_same_model(tmp_path: Path) -> None:
+    silent = replace(MODEL, answers=Answers(("silence",), (1,), silence=True))
+    assert np.array_equal(silent.outlook(ROWS), 1 - MODEL.outlook(ROWS))
+    np.testing.assert_array_equal(silent.contributions(ROWS[:50]), -MODEL.contributions(ROWS[:50]))
+    np.testing.assert_allclose(silent.contributions(ROWS[:50]).sum(axis=1), silent.leaning(ROWS[:50]), atol=1e-9)
+
+
+def test_competing_outcomes_survive_their_files(tmp_path: Path) -> None:
+    several = msgspec.structs.replace(
+        card(MANY), kinds=SEVERAL.kinds, wanted=SEVERAL.kinds[:2], horizons_days=SEVERAL.horizons_days,
+        levels={"c": ("w", "x", "y", "z")},
+    )  # fmt: skip
+    rows = numbers(SEEN, NAMES)
+    loaded = artefact.read(artefact.write(MANY, several, artefact.golden_rows(rows), tmp_path / "m"))
+    assert np.array_equal(loaded.model.outlook(rows), MANY.outlook(rows))
+    assert loaded.expected.shape == (6, 2, 3)
