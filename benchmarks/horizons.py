@@ -60,7 +60,9 @@ class Made:
     explains: int  # boosters x rows that explain one moment at every horizon
 
 
-def main(tasks: Annotated[str, typer.Option(help="task names, with commas between")] = "churn,purchase_intent") -> None:
+def main(
+    tasks: Annotated[str, typer.Option(help="task names, with commas between")] = "churn,purchase_intent",
+) -> None:
     with TemporaryDirectory() as scratch:
         if "WAREHOUSE_URL" in os.environ:
             measure(connect(), tasks.split(","), "the warehouse given")
@@ -115,7 +117,11 @@ def boosted(
     classes = (outcomes or len(case.task.kinds)) + 1
     several = {"objective": "multiclass", "num_class": classes} if classes > 2 else {}
     table = lgb.Dataset(
-        rows, kind, feature_name=[*case.names, *more], categorical_feature=case.categories, params={"verbosity": -1}
+        rows,
+        kind,
+        feature_name=[*case.names, *more],
+        categorical_feature=case.categories,
+        params={"verbosity": -1},
     )
     return lgb.train({**PARAMETERS, **several, "num_threads": 1}, table, num_boost_round=ROUNDS)
 
@@ -164,7 +170,9 @@ def interval(case: Case) -> Made:
         table = case.rows(part)
         return [margins_of(booster, np.c_[table, np.full(len(table), k)]) for k in range(intervals)]
 
-    return Made(outlook(hazards_of(case, margins("calibrate")), margins("test")), [booster] * intervals, intervals)
+    return Made(
+        outlook(hazards_of(case, margins("calibrate")), margins("test")), [booster] * intervals, intervals
+    )
 
 
 def waiting(case: Case) -> list[tuple[np.ndarray, np.ndarray]]:

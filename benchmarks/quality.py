@@ -82,7 +82,9 @@ def scores(task: Task, data: Dataset, parts: Parts, seed: int) -> Scores:
     default = LGBMClassifier(verbosity=-1, random_state=seed, n_jobs=1)
     default.fit(numbers(everything, data.names), everything["outcome"])
     return {
-        "ours": fit(parts.fit, parts.calibrate, data.names, task.answers, parameters={"seed": seed}).probabilities(tested),
+        "ours": fit(
+            parts.fit, parts.calibrate, data.names, task.answers, parameters={"seed": seed}
+        ).probabilities(tested),
         "recency": task.rules[0].score(parts.test),
         "linear": linear_probabilities(fit_linear(everything, data.names), parts.test, data.names),
         "default LightGBM": np.asarray(default.predict_proba(tested))[:, 1],

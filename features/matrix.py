@@ -29,7 +29,9 @@ def codes(column: pa.Array, levels: Sequence[str]) -> np.ndarray:
 def unseen(rows: pa.Table, levels: Levels) -> dict[str, int]:
     """How many rows hold a category that is none of its levels, by column; columns without any are left out."""
     counts = {
-        name: rows.num_rows - rows[name].null_count - pc.sum(pc.is_in(rows[name], pa.array(known, rows[name].type))).as_py()
+        name: rows.num_rows
+        - rows[name].null_count
+        - pc.sum(pc.is_in(rows[name], pa.array(known, rows[name].type))).as_py()
         for name, known in levels.items()
         if rows.num_rows
     }

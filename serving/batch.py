@@ -87,7 +87,10 @@ def _score_task(scorer: Scorer, rows: NightlyRows, target: Path) -> dict[str, in
                 [scorer.card.horizon_days] * size,
                 scored.probabilities,
                 scored.grades,
-                [[msgspec.structs.asdict(chance) for chance in some] for some in scorer.chances(scored.outlook)],
+                [
+                    [msgspec.structs.asdict(chance) for chance in some]
+                    for some in scorer.chances(scored.outlook)
+                ],
                 [[reason.en for reason in some] for some in reasons],
                 [[reason.zh for reason in some] for some in reasons],
                 [scorer.version] * size,

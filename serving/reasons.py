@@ -52,7 +52,6 @@ class Explainer:
             zh=f"{feature.zh}：{said_zh}，{makes_zh}可能性",
         )
 
-
     def _said(self, value: float, feature: Feature, language: str) -> str:
         known = self.levels.get(feature.name)
         if known is not None and not np.isnan(value):

@@ -82,7 +82,9 @@ class Scorer:
         eligible = np.array([reason is None for reason in excluded], dtype=bool)
         if strange := unseen(rows, self.card.levels):
             told = ", ".join(f"{name} in {count:,} rows" for name, count in strange.items())
-            log.warning("%s version %s: unseen categories count as missing: %s", self.task, self.version, told)
+            log.warning(
+                "%s version %s: unseen categories count as missing: %s", self.task, self.version, told
+            )
         values = matrix(rows, list(self.card.features), self.card.levels)[eligible]
         shape = (0, len(self.card.horizons_days), len(self.card.kinds))
         outlook = self.model.outlook(values) if len(values) else np.empty(shape)

@@ -105,9 +105,7 @@ def outcomes_of(task: Task, warehouse: Warehouse, moments: ir.Table) -> ir.Table
     for name, days, rows_of in (("before", CONTACTED_BEFORE_DAYS, timeline.past), ("during", None, window)):
         made = {f"contacted_{name}": partial(_contacted, days)}
         found = found.inner_join(compute(moments, made, warehouse.tables, rows_of), ["customer_id", "as_of"])
-    return found.select(
-        "customer_id", "as_of", "kind", "interval", "contacted_before", "contacted_during"
-    )
+    return found.select("customer_id", "as_of", "kind", "interval", "contacted_before", "contacted_during")
 
 
 def happened(

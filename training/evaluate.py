@@ -151,7 +151,9 @@ def outlook(
 
 def require_figures(report: Report) -> None:
     """Raise `NotTrainable` when a figure of the model is not a number: such a model is never registered."""
-    bad = [name for name, e in report.scorers["model"].items() if not np.isfinite([e.value, e.low, e.high]).all()]
+    bad = [
+        name for name, e in report.scorers["model"].items() if not np.isfinite([e.value, e.low, e.high]).all()
+    ]
     if bad:
         raise NotTrainable(
             f"{report.task}: {', '.join(bad)} of the model cannot be computed on {report.rows:,} tested moments of which "

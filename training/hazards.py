@@ -59,7 +59,9 @@ def fit_hazards(margins: np.ndarray, kind: np.ndarray, interval: np.ndarray, int
 
 def _platt(margin: np.ndarray, happened: np.ndarray) -> tuple[float, float]:
     if not 0 < happened.sum() < len(happened):
-        raise NotTrainable("on the calibration part an outcome never happens, or always: it needs more customers or dates")
+        raise NotTrainable(
+            "on the calibration part an outcome never happens, or always: it needs more customers or dates"
+        )
     found = LogisticRegression(C=np.inf).fit(margin[:, None], happened)
     slope, intercept = float(found.coef_[0, 0]), float(found.intercept_[0])
     if slope <= 0:
@@ -86,4 +88,3 @@ def _platt_or(slope: float, margin: np.ndarray, happened: np.ndarray) -> tuple[f
 
 def _nested(numbers: np.ndarray) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(float(n) for n in row) for row in numbers)
-

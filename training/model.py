@@ -159,4 +159,6 @@ def fit(
         raise NotTrainable(NOTHING_TELLS)
     margins = margins_of(booster, numbers(calibrated_on, names))
     kind, interval = (calibrated_on[name].to_numpy() for name in ("kind", "interval"))
-    return Model(booster, tuple(names), answers, fit_hazards(margins, kind, interval, len(answers.horizons_days)))
+    return Model(
+        booster, tuple(names), answers, fit_hazards(margins, kind, interval, len(answers.horizons_days))
+    )

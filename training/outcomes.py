@@ -48,7 +48,9 @@ class Happens:
     def sources(self) -> frozenset[str]:
         return self.watches | (sources_of(self.beyond) if self.beyond else frozenset())
 
-    def first(self, moments: ir.Table, tables: Tables, horizons_days: Sequence[int], gap_days: int) -> ir.Table:
+    def first(
+        self, moments: ir.Table, tables: Tables, horizons_days: Sequence[int], gap_days: int
+    ) -> ir.Table:
         """(customer_id, as_of, kind, interval); the window is computed once per horizon."""
         found = [self._by(moments, tables, days, gap_days) for days in horizons_days]
         joined = reduce(lambda one, other: one.inner_join(other, KEYS), found)
@@ -81,7 +83,9 @@ class FirstOf:
     def sources(self) -> frozenset[str]:
         return self.watches
 
-    def first(self, moments: ir.Table, tables: Tables, horizons_days: Sequence[int], gap_days: int) -> ir.Table:
+    def first(
+        self, moments: ir.Table, tables: Tables, horizons_days: Sequence[int], gap_days: int
+    ) -> ir.Table:
         """(customer_id, as_of, kind, interval); of several deeds in one second the kind named first counts."""
         window = timeline.future(
             moments.select(*KEYS), self.deeds(tables), horizon_days=horizons_days[-1], gap_days=gap_days

@@ -25,7 +25,9 @@ def owners_deeds(tables: Mapping[str, ir.Table]) -> ir.Table:
     """(customer_id, happened_at, superseded_at, kind), latest versions only."""
     orders, vehicles = (_latest(tables[name]) for name in ("orders", "vehicles"))
     standing = _standing(orders)
-    gone = vehicles.filter(vehicles.kind == "disposal").select("customer_id", "happened_at", "vehicle_event_id")
+    gone = vehicles.filter(vehicles.kind == "disposal").select(
+        "customer_id", "happened_at", "vehicle_event_id"
+    )
     pairs = standing.inner_join(gone, "customer_id", rname="{name}_gone")
     pairs = pairs.filter(
         around(pairs.happened_at, pairs.happened_at_gone, before_days=BEFORE_DAYS, after_days=SETTLES_DAYS)

@@ -8,7 +8,7 @@ their dates and are cut by customer alone, and the plan says so. A random cut of
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -78,9 +78,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Calendar:
-    """The dates to choose from: every fourth week back from the last, or the task's occasions."""
+    """The dates to choose from: every fourth week back from the last, or the task's occasions with their sizes."""
 
-    occasions: tuple[datetime, ...] | None
+    occasions: Mapping[datetime, int] | None
 
     def back(self, last: datetime, earliest: datetime, most: int = MOST_FIT_DATES) -> list[datetime]:
         if self.occasions is None:
@@ -89,9 +89,13 @@ class _Calendar:
         return [date for date in self.occasions if earliest <= date <= last]
 
     def tests(self, last: datetime, earliest: datetime) -> list[datetime]:
-        """The last few dates; of occasions, the last quarter."""
+        """The last few dates; of occasions, those that make up a quarter of them all."""
         dates = self.back(last, earliest, TEST_DATES)
-        return dates[-max(1, len(dates) // 4) :] if self.occasions is not None else dates
+        if self.occasions is None:
+            return dates
+        sizes = [self.occasions[date] for date in dates]
+        later = [sum(sizes[place:]) for place in range(len(dates))]
+        return [date for date, size in zip(dates, later, strict=True) if 4 * size <= later[0]] or dates[-1:]
 
 
 def plan(
@@ -137,11 +141,13 @@ def _before(
     More dates to learn from count more than a longer history, and that more than several dates of the test.
     """
     for earliest, enough in zip(histories, (ENOUGH_LONG_DATES, 1), strict=True):
+        if task.occasions is not None:
+            break  # of few and unequal dates none can be spared for calibration alone
         for tests in (several, several[-1:]):
             made = _in_three(task, calendar, tests, earliest)
             if made and len(made.fit) >= enough:
                 return made
-    for earliest in histories:
+    for earliest in histories if task.occasions is None else histories[1:]:
         for tests in (several, several[-1:]):
             if same := calendar.back(tests[0] - task.window, earliest):
                 cut = "in time; fit and calibration by customer at the same dates"
@@ -162,12 +168,12 @@ def _in_three(task: Task, calendar: _Calendar, tests: list[datetime], earliest: 
 
 def _occasions(
     task: Task, warehouse: Warehouse, earliest: datetime, last: datetime
-) -> tuple[datetime, ...] | None:
+) -> dict[datetime, int] | None:
     if task.occasions is None:
         return None
-    days = [day for day in task.occasions.days(warehouse) if earliest <= day <= last]
+    days = {d: rows for d, rows in task.occasions.days(warehouse).items() if earliest <= d <= last}
     thin = -(-len(days) // MOST_OCCASIONS) or 1
-    return tuple(days[::-thin][::-1])
+    return {day: days[day] for day in list(days)[::-thin][::-1]}
 
 
 def begin(task: Task, warehouse: Warehouse) -> datetime:

@@ -85,21 +85,30 @@ class Preflight:
 
 
 def preflight(task: Task, warehouse: Warehouse, planned: Plan | None = None) -> Preflight:
-    """Look before training. Raises `OpenWindow` when no window is closed, naming a horizon that would do."""
+    """Look before training. Without a plan it makes one: customers of the test are unseen by the fit where there are
+    enough of them, and else everyone is asked about at later dates, which the plan then says.
+
+    Raises `OpenWindow` when no window is closed, naming a horizon that would do.
+    """
+    if planned is not None:
+        return _looked(task, warehouse, planned)
     try:
-        made = planned or plan(task, warehouse)
+        found = _looked(task, warehouse, plan(task, warehouse))
     except OpenWindow as error:
         raise OpenWindow(f"{error}; {_remedy(task, warehouse)}") from error
+    if found.problems and not found.planned.by_customer:
+        wider = _looked(task, warehouse, plan(task, warehouse, everyone=True))
+        found = found if wider.problems else wider
+    return replace(found, problems=(*found.problems, _remedy(task, warehouse))) if found.problems else found
+
+
+def _looked(task: Task, warehouse: Warehouse, made: Plan) -> Preflight:
     found, share = _counted(task, warehouse, made)
     found = found.assign(part=made.parts(found["customer_id"], found["as_of"])).dropna(subset="part")
     lines = tuple(_lines(task, found, share))
-    problems = list(_problems(task, found, lines, share))
-    if problems and planned is None:
-        problems.append(_remedy(task, warehouse))
-    elif problems:
-        problems.append("use more customers, more dates or another horizon")
+    problems = tuple(_problems(task, found, lines, share))
     moments = {part: round((found["part"] == part).sum() / share) for part in PARTS}
-    return Preflight(task, made, moments, lines, tuple(problems), tuple(_notes(lines)), share)
+    return Preflight(task, made, moments, lines, problems, tuple(_notes(lines)), share)
 
 
 def up_to(task: Task, longest_days: int) -> Task:
@@ -193,8 +202,7 @@ def _remedy(task: Task, warehouse: Warehouse) -> str:
     for days in shorter[:2]:
         candidate = up_to(task, days)
         try:
-            tried = plan(candidate, warehouse)
-            if not preflight(candidate, warehouse, tried).problems:
+            if not _looked(candidate, warehouse, plan(candidate, warehouse)).problems:
                 return f"a horizon of {days} days would do: --longest-horizon {days}"
         except PropensityError:
             continue

@@ -32,12 +32,13 @@ class Occasions:
     column: str
     value: str
 
-    def days(self, warehouse: Warehouse) -> list[datetime]:
-        """The midnights after days with such rows, in order."""
+    def days(self, warehouse: Warehouse) -> dict[datetime, int]:
+        """The midnights after days with such rows, in order, and how many rows there were."""
         rows = warehouse.tables[self.source]
         rows = rows.filter(rows[self.column] == self.value, rows.superseded_at.isnull())
-        days = warehouse.engine.to_pyarrow(rows.select(day=rows.happened_at.date()).distinct())
-        return sorted(timeline.midnight(day) + timedelta(days=1) for day in days["day"].to_pylist())
+        by_day = rows.group_by(day=rows.happened_at.date()).aggregate(rows=rows.count()).order_by("day")
+        found = warehouse.engine.to_pyarrow(by_day).to_pylist()
+        return {timeline.midnight(row["day"]) + timedelta(days=1): row["rows"] for row in found}
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,10 @@ TASKS: tuple[Task, ...] = (
             "financed order", lambda future: placed(future).where(finance_plan=("lease", "loan")).count() > 0
         ),
         horizons_days=(90,),
-        rules=(last_touch, most("finance_interest", "finance_content_90d", "who reads most on finance comes first")),
+        rules=(
+            last_touch,
+            most("finance_interest", "finance_content_90d", "who reads most on finance comes first"),
+        ),
     ),
     Task(
         name="service_return",
@@ -157,7 +160,10 @@ TASKS: tuple[Task, ...] = (
         cohort=insurance_due,
         outcome=Happens("renewal", lambda future: deeds(future, kind="insurance_renewal").count() > 0),
         horizons_days=(60, 120),
-        rules=(last_touch, most("habit", "insurance_renewals_ever", "who renewed most often so far comes first")),
+        rules=(
+            last_touch,
+            most("habit", "insurance_renewals_ever", "who renewed most often so far comes first"),
+        ),
     ),
     Task(
         name="activity_retention",
@@ -176,13 +182,18 @@ TASKS: tuple[Task, ...] = (
         cohort=owners,
         outcome=Happens("registration", lambda future: future.referrals.where(kind="registered").count() > 0),
         horizons_days=(90, 180),
-        rules=(last_touch, most("habit", "referred_registrations_ever", "who brought most people so far comes first")),
+        rules=(
+            last_touch,
+            most("habit", "referred_registrations_ever", "who brought most people so far comes first"),
+        ),
     ),
     Task(
         name="buy_back",
         question="Will this owner of a car of at most 36 months trade one in to us in the next 365 days?",
         cohort=young_car_owners,
-        outcome=Happens("trade-in", lambda future: disposals(future).where(disposal_kind="trade_in").count() > 0),
+        outcome=Happens(
+            "trade-in", lambda future: disposals(future).where(disposal_kind="trade_in").count() > 0
+        ),
         horizons_days=(180, 365),
         rules=(
             age_of_car,

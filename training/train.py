@@ -152,9 +152,7 @@ def _concepts(model: Model, data: Dataset, rows: np.ndarray) -> Mapping[str, flo
     return dict((by_concept / by_concept.sum()).sort_values(ascending=False))
 
 
-def _log(
-    task: Task, card: Card, report: Report, data: Dataset, parts: Parts, files: list[Path]
-) -> None:
+def _log(task: Task, card: Card, report: Report, data: Dataset, parts: Parts, files: list[Path]) -> None:
     mlflow.set_tags({"task": task.name, "code_revision": card.code_revision, "data_digest": card.data_digest})
     horizons = ", ".join(map(str, task.horizons_days))
     mlflow.log_params(
@@ -180,7 +178,7 @@ def _log(
 
 def _flat(prefix: str, scorers: Mapping[str, Mapping[str, Estimate]]) -> dict[str, float]:
     """`scorer.metric` with `.low` and `.high`: the names metrics have in every run."""
-    figures = {}
+    figures: dict[str, float] = {}
     for scorer, row in scorers.items():
         for metric, e in row.items():
             name = f"{prefix}{scorer}.{metric}"

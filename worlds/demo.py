@@ -185,11 +185,15 @@ def _table(trained: list[Trained]) -> Table:
 def _by_outcome_and_horizon(trained: list[Trained]) -> Table:
     """What each task's one model promises for every outcome and horizon, and what came."""
     columns = ("task", "outcome", "days", "promised", "happened", "ROC AUC", "oracle")
-    table = Table(*columns, title="Every outcome by every horizon, from one model per task", title_justify="left")
+    table = Table(
+        *columns, title="Every outcome by every horizon, from one model per task", title_justify="left"
+    )
     for one in trained:
         for judged in one.card.outlook:
             aucs = (
-                "{:.3f} ({:.3f}-{:.3f})".format(*judged.figures[name]["auc"]) if name in judged.figures else "-"
+                "{:.3f} ({:.3f}-{:.3f})".format(*judged.figures[name]["auc"])
+                if name in judged.figures
+                else "-"
                 for name in ("model", "oracle")
             )
             counts = (f"{judged.horizon_days}", f"{judged.promised:,.0f}", f"{judged.happened:,}")

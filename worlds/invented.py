@@ -49,7 +49,10 @@ def true_probabilities(task: Task, moments: pd.DataFrame) -> np.ndarray:
 
     A second identity has no truth of its own and gets the mean.
     """
-    asked, columns = moments[["customer_id", "as_of"]], task.kinds if len(task.kinds) > 1 else ("probability",)
+    asked, columns = (
+        moments[["customer_id", "as_of"]],
+        task.kinds if len(task.kinds) > 1 else ("probability",),
+    )
     by_horizon = []
     for days in task.horizons_days:
         known = probabilities(data_folder() / "invented", asked, task.name, days)[list(columns)]

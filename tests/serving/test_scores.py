@@ -220,7 +220,11 @@ def test_a_model_whose_feature_has_moved_is_refused_by_name(in_shop: Path) -> No
 def test_a_score_that_is_no_number_is_never_handed_out(in_shop: Path) -> None:
     champion = registry.champion("churn")
     broken = replace(
-        champion, loaded=replace(champion.loaded, model=replace(champion.loaded.model, hazards=Hazards(((np.nan,) * 1,) * 3, ((0.0,),) * 3)))
+        champion,
+        loaded=replace(
+            champion.loaded,
+            model=replace(champion.loaded.model, hazards=Hazards(((np.nan,) * 1,) * 3, ((0.0,),) * 3)),
+        ),
     )
     with pytest.raises(BadModel, match="not a number"):
         Scorer(broken).score(nightly.latest().table())

@@ -51,7 +51,9 @@ def test_one_horizon_and_one_outcome_are_a_sigmoid() -> None:
     np.testing.assert_allclose(found, 1 / (1 + np.exp(-(2 * margins[:, 0] - 1))), rtol=1e-14)
 
 
-def simulated(rows: int, slopes: np.ndarray, intercepts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def simulated(
+    rows: int, slopes: np.ndarray, intercepts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Margins, kinds and intervals of lives drawn step by step from known hazards."""
     chance = np.random.default_rng(5)
     intervals, outcomes = slopes.shape

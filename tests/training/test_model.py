@@ -206,7 +206,9 @@ def test_a_silence_is_the_other_side_of_the_same_model(tmp_path: Path) -> None:
     silent = replace(MODEL, answers=Answers(("silence",), (1,), silence=True))
     assert np.array_equal(silent.outlook(ROWS), 1 - MODEL.outlook(ROWS))
     np.testing.assert_array_equal(silent.contributions(ROWS[:50]), -MODEL.contributions(ROWS[:50]))
-    np.testing.assert_allclose(silent.contributions(ROWS[:50]).sum(axis=1), silent.leaning(ROWS[:50]), atol=1e-9)
+    np.testing.assert_allclose(
+        silent.contributions(ROWS[:50]).sum(axis=1), silent.leaning(ROWS[:50]), atol=1e-9
+    )
 
 
 def test_competing_outcomes_survive_their_files(tmp_path: Path) -> None:

@@ -67,7 +67,9 @@ def test_what_owners_do_is_told_by_orders_that_stand_and_cars_around_them() -> N
         world(orders=rows("orders", DEEDS), vehicles=rows("vehicles", CARS)),
         ["adds", "swaps", "leaves", "regrets", "late", "first", "after", "idle"],
     )
-    additional, replacement, defection = (WHAT_OWNERS_DO.kinds.index(kind) + 1 for kind in WHAT_OWNERS_DO.kinds)
+    additional, replacement, defection = (
+        WHAT_OWNERS_DO.kinds.index(kind) + 1 for kind in WHAT_OWNERS_DO.kinds
+    )
     assert found == {
         "adds": (additional, 0),
         "swaps": (replacement, 1),
@@ -131,7 +133,9 @@ def test_nothing_happens_in_an_empty_world(task: Task) -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1)), min_size=1, max_size=30))
 def test_competing_outcomes_are_disjoint_and_horizons_nest(told: Iterable[tuple[int, int]]) -> None:
-    frame = pd.DataFrame([(kind, interval if kind else 2) for kind, interval in told], columns=["kind", "interval"])
+    frame = pd.DataFrame(
+        [(kind, interval if kind else 2) for kind, interval in told], columns=["kind", "interval"]
+    )
     came = outcomes_by_horizon(REPURCHASE, frame)
     assert (came.sum(axis=2) <= 1).all()
     assert (np.diff(came, axis=1) >= 0).all()

@@ -23,7 +23,9 @@ from training.tasks import task_named
 LEDGER = dict.fromkeys(CANONICAL, END)
 SHOP = in_memory(customers_and_orders(2400), LEDGER)
 INTENT = task_named("purchase_intent", SHOP)
-NEVER = replace(INTENT, outcome=Happens("order", lambda future: future.orders.where(kind="cancellation").count() > 0))
+NEVER = replace(
+    INTENT, outcome=Happens("order", lambda future: future.orders.where(kind="cancellation").count() > 0)
+)
 
 
 def test_enough_is_said_with_counts_that_the_dataset_then_has() -> None:
@@ -38,7 +40,9 @@ def test_enough_is_said_with_counts_that_the_dataset_then_has() -> None:
 
 
 def test_no_positives_are_refused_with_what_was_found_and_what_is_needed() -> None:
-    with pytest.raises(NotTrainable, match=r"of which 0 with the outcome within 91 days; at least 50 .* needed"):
+    with pytest.raises(
+        NotTrainable, match=r"of which 0 with the outcome within 91 days; at least 50 .* needed"
+    ):
         preflight(NEVER, SHOP).require()
 
 
@@ -51,7 +55,9 @@ def test_too_few_customers_are_refused() -> None:
 
 def test_one_row_is_refused_by_name() -> None:
     tables = customers_and_orders(10)
-    one = in_memory({"customers": tables["customers"].slice(0, 1), "orders": tables["orders"].slice(0, 1)}, LEDGER)
+    one = in_memory(
+        {"customers": tables["customers"].slice(0, 1), "orders": tables["orders"].slice(0, 1)}, LEDGER
+    )
     with pytest.raises((NotTrainable, OpenWindow), match="purchase_intent"):
         preflight(task_named("purchase_intent", one), one).require()
 
@@ -84,7 +90,9 @@ def test_the_width_of_an_auc_is_what_drawing_again_gives() -> None:
     chance = np.random.default_rng(2)
     shift = 0.954  # gives an AUC of .75
     y = np.r_[np.ones(60), np.zeros(600)]
-    drawn = [auc(y, np.r_[chance.normal(shift, 1, 60), chance.normal(0, 1, 600)], np.ones(660)) for _ in range(400)]
+    drawn = [
+        auc(y, np.r_[chance.normal(shift, 1, 60), chance.normal(0, 1, 600)], np.ones(660)) for _ in range(400)
+    ]
     assert np.mean(drawn) == pytest.approx(0.75, abs=0.01)
     assert auc_spread(0.75, 60, 600) == pytest.approx(1.96 * np.std(drawn), rel=0.15)
     assert auc_spread(0.75, 0, 600) == 0.5
@@ -102,9 +110,17 @@ def campaigns() -> Warehouse:
     """A campaign to a tenth of the customers on each of twelve irregular days."""
     tables, chance = customers_and_orders(1200), np.random.default_rng(4)
     ids = np.array(tables["customers"]["customer_id"].to_pylist())
-    days = [datetime(2022, 9, 1) + timedelta(days=int(d), hours=9) for d in np.cumsum(chance.integers(30, 60, 12))]
+    days = [
+        datetime(2022, 9, 1) + timedelta(days=int(d), hours=9) for d in np.cumsum(chance.integers(30, 60, 12))
+    ]
     rows = [
-        {"contact_id": f"k{n}-{c}", "customer_id": str(c), "happened_at": day, "known_at": day, "kind": "sent"}
+        {
+            "contact_id": f"k{n}-{c}",
+            "customer_id": str(c),
+            "happened_at": day,
+            "known_at": day,
+            "kind": "sent",
+        }
         for n, day in enumerate(days)
         for c in chance.choice(ids, 120, replace=False)
     ]
@@ -119,6 +135,7 @@ def test_a_task_with_occasions_is_asked_about_on_the_days_after_them() -> None:
     planned = plan(task, warehouse)
     assert set(planned.dates) <= set(task.occasions.days(warehouse))
     assert len(planned.fit) >= 3
+    assert planned.fit == planned.calibrate
     assert max(planned.fit) + task.window <= min(planned.test)
     assert all(date.hour == 0 for date in planned.dates)
 
@@ -129,7 +146,9 @@ def test_customers_of_the_parts_are_drawn_apart() -> None:
     parts = {
         date: planned.parts(ids, pd.Series([date] * len(ids))) for date in (planned.fit[0], planned.test[0])
     }
-    fit, test = (set(ids[parts[date] == name]) for date, name in ((planned.fit[0], "fit"), (planned.test[0], "test")))
+    fit, test = (
+        set(ids[parts[date] == name]) for date, name in ((planned.fit[0], "fit"), (planned.test[0], "test"))
+    )
     assert not fit & test
     assert len(fit) == pytest.approx(2000, rel=0.05)
     assert fit | test == set(ids)
