@@ -4,6 +4,7 @@ Equal inputs give an equal certificate and so an equal digest: it holds no clock
 """
 
 import hashlib
+import io
 from datetime import datetime
 
 import msgspec
@@ -15,6 +16,7 @@ from features.errors import BadData
 __all__ = ["Accusation", "Certificate", "Cut", "Hunt", "Mismatch", "Seal"]
 
 SHOWN = 20
+WIDTH = 130
 
 
 class Cut(msgspec.Struct, frozen=True):
@@ -150,9 +152,9 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
         return Group(*parts, *([found] if found.row_count else []), "", "\n".join(lines))
 
     def __str__(self) -> str:
-        console = Console(width=130, record=True, quiet=True)
-        console.print(self)
-        return console.export_text()
+        page = io.StringIO()
+        Console(width=WIDTH, file=page).print(self, highlight=False)
+        return page.getvalue()
 
     @property
     def _fingerprints(self) -> str:

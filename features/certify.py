@@ -140,14 +140,14 @@ def certify(
 
 
 def default_moments(warehouse: Warehouse) -> list[datetime]:
-    """Dates spread over the later two thirds of what the warehouse holds, the last of them before its end."""
-    ends = []
+    """Dates spread over the later two thirds of the time in which every source has rows, none of them at its end."""
+    spans = []
     for events in warehouse.tables.values():
         known = events.aggregate(first=events.known_at.min(), last=events.known_at.max())
-        ends += [end for end in warehouse.engine.to_pyarrow(known).to_pylist() if end["first"]]
-    if not ends:
+        spans += [span for span in warehouse.engine.to_pyarrow(known).to_pylist() if span["first"]]
+    if not spans:
         raise UnknownMoment("the warehouse holds no rows: there is no moment to certify")
-    first, last = min(end["first"] for end in ends), max(end["last"] for end in ends)
+    first, last = max(span["first"] for span in spans), max(span["last"] for span in spans)
     return timeline.spread(first, last, DATES)
 
 

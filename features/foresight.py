@@ -35,6 +35,7 @@ MOST_ROWS = 20_000
 REPLICATES = 200
 TAILS = (0.01, 0.02, 0.05, 0.10)
 FEW_VALUES = 12
+HUNTS = ("tells the outcome", "far above the rest", "foretells the outcome")
 
 Earlier = Callable[[list[str], pd.DataFrame], pd.DataFrame]
 
@@ -49,7 +50,7 @@ class Group:
 
     def rows(self, values: np.ndarray) -> np.ndarray:
         if math.isnan(self.low):
-            return np.isnan(values)
+            return np.asarray(np.isnan(values))
         return np.asarray((values >= self.low) & (values <= self.high))
 
 
@@ -64,48 +65,42 @@ def hunts_of_foresight(
 ) -> list[Hunt]:
     """Hunt among columns of `rows` (customer_id, as_of, `outcome` 0/1, numbers). `kinds` names each column's kind:
     columns of a kind are not rivals of each other. `earlier` gives columns as they were `LONG_BEFORE_DAYS` before,
-    for the moments it is handed, in their order. At most `most_rows` rows are looked at, drawn with `seed`.
+    for the moments it is handed, in their order. The last date is looked at by itself as well: what was filled in at
+    the extraction knows that date's outcomes best. At most `most_rows` rows are taken each time, drawn with `seed`.
     """
-    drawn = rows.sample(min(len(rows), most_rows), random_state=seed).sort_index()
-    outcome = drawn["outcome"].to_numpy(dtype=np.int64)
-    if outcome.min() == outcome.max():
-        return [
-            Hunt(name, 0) for name in ("tells the outcome", "far above the rest", "foretells the outcome")
-        ]
-    values = {name: drawn[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in kinds}
-    values["customer_id"] = np.argsort(np.argsort(drawn["customer_id"].to_numpy())).astype(np.float64)
+    found: dict[str, dict[str, str]] = {name: {} for name in HUNTS}
+    for part in (rows, rows[rows["as_of"] == rows["as_of"].max()]):
+        drawn = part.sample(min(len(part), most_rows), random_state=seed).sort_index()
+        happened = int(drawn["outcome"].sum())
+        if min(happened, len(drawn) - happened) >= FEWEST:
+            for name, accused in _accused(drawn, kinds, earlier, seed).items():
+                found[name] = accused | found[name]
+    return [
+        Hunt(name, len(kinds) + 1, [Accusation(table, column, why) for column, why in accused.items()])
+        for name, accused in found.items()
+    ]
+
+
+def _accused(
+    rows: pd.DataFrame, kinds: Mapping[str, str], earlier: Earlier, seed: int
+) -> dict[str, dict[str, str]]:
+    """By hunt, the columns accused and why. The customer's place among all ids counts as a column too."""
+    outcome = rows["outcome"].to_numpy(dtype=np.int64)
+    values = {name: rows[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in kinds}
+    foretelling = _foretelling(rows, values, outcome, earlier)
+    values["customer_id"] = np.argsort(np.argsort(rows["customer_id"].to_numpy())).astype(np.float64)
     kinds = {**kinds, "customer_id": "identity"}
     alone = {name: _auc(column, outcome, np.ones(len(outcome))) for name, column in values.items()}
-    customers = pd.factorize(drawn["customer_id"])[0]
-    high = {n: _interval(values[n], outcome, customers, seed) for n, auc in alone.items() if auc > HIGH}
-    tells = [n for n, low in high.items() if low > TELLS_ALL]
-    above = {n: _rest(n, alone, kinds) for n, low in high.items() if low > HIGH and n not in tells}
-    far = {n: rest for n, rest in above.items() if separation(high[n]) > TIMES_THE_REST * separation(rest)}
-    foretelling = _foretelling(
-        drawn, {n: v for n, v in values.items() if n != "customer_id"}, outcome, earlier
-    )
-    return [
-        Hunt(
-            "tells the outcome",
-            len(values),
-            [Accusation(table, n, f"ROC AUC {alone[n]:.3f} by itself") for n in tells],
-        ),
-        Hunt(
-            "far above the rest",
-            len(values),
-            [
-                Accusation(
-                    table, n, f"ROC AUC {alone[n]:.3f} by itself; the best of another kind has {rest:.3f}"
-                )
-                for n, rest in far.items()
-            ],
-        ),
-        Hunt(
-            "foretells the outcome",
-            len(values) - 1,
-            [Accusation(table, n, why) for n, why in foretelling.items()],
-        ),
-    ]
+    customers = pd.factorize(rows["customer_id"])[0]
+    low = {n: _interval(values[n], outcome, customers, seed) for n, auc in alone.items() if auc > HIGH}
+    tells = {n: f"ROC AUC {alone[n]:.3f} by itself" for n in low if low[n] > TELLS_ALL}
+    rest = {n: _rest(n, alone, kinds) for n in low if low[n] > HIGH and n not in tells}
+    far = {
+        n: f"ROC AUC {alone[n]:.3f} by itself; the best of another kind has {auc:.3f}"
+        for n, auc in rest.items()
+        if separation(low[n]) > TIMES_THE_REST * separation(auc)
+    }
+    return dict(zip(HUNTS, (tells, far, foretelling), strict=True))
 
 
 def separation(auc: float) -> float:
@@ -114,7 +109,7 @@ def separation(auc: float) -> float:
 
 
 def _rest(name: str, alone: Mapping[str, float], kinds: Mapping[str, str]) -> float:
-    return max((auc for other, auc in alone.items() if kinds[other] != kinds[name]), default=0.5)
+    return max([0.5, *(auc for other, auc in alone.items() if kinds[other] != kinds[name])])
 
 
 def _auc(values: np.ndarray, outcome: np.ndarray, weight: np.ndarray) -> float:
@@ -135,7 +130,7 @@ def _auc(values: np.ndarray, outcome: np.ndarray, weight: np.ndarray) -> float:
     missing = float(with_it[~there].sum() * without[~there].sum()) / 2
     lowest = (won + missing + float(with_it[there].sum() * without[~there].sum())) / pairs
     highest = (won + missing + float(with_it[~there].sum() * without[there].sum())) / pairs
-    return max(lowest, 1 - lowest, highest, 1 - highest)
+    return float(max(lowest, 1 - lowest, highest, 1 - highest))
 
 
 def _interval(values: np.ndarray, outcome: np.ndarray, customers: np.ndarray, seed: int) -> float:

@@ -45,6 +45,7 @@ def hunts_of_form(
     columns = sum(len(said(table)) for table in tables.values())
     times = {name: table for name, table in tables.items() if dated(table)}
     own = dict(_own_stamps(warehouse))
+    end = _end(warehouse)
     pairs = [*_two_loads(), *_two_deliveries(tables, earlier)]
     stamped = sum(len(stamps(t)) for t in times.values()) + sum(len(stamps(t)) for t in own.values())
     return [
@@ -52,7 +53,7 @@ def hunts_of_form(
         Hunt(
             "written after they were known",
             stamped,
-            [a for n, t in {**own, **times}.items() for a in written_after(n, t)],
+            [a for n, t in {**own, **times}.items() for a in written_after(n, t, end)],
         ),
         Hunt("identifiers among attributes", columns, [a for n, t in tables.items() for a in unique(n, t)]),
         Hunt(
@@ -79,15 +80,15 @@ def unique(name: str, table: pa.Table) -> list[Accusation]:
     return found
 
 
-def written_after(name: str, table: pa.Table) -> list[Accusation]:
-    """Times noted after `known_at`.
+def written_after(name: str, table: pa.Table, end: datetime | None = None) -> list[Accusation]:
+    """Times noted after `known_at`. `end` is that of the data, where it is later than the table's last `known_at`.
 
     If they were agreed beforehand, rows known shortly before the end of the data would point beyond it as often as
     older rows point so far ahead. That number is expected, and compared with what is there (Poisson).
     """
     found = []
     for column in stamps(table):
-        ahead_s, room_s = _ahead(table, column)
+        ahead_s, room_s = _ahead(table, column, end)
         later = ahead_s > 0
         if later.sum() < FEW or later.mean() < SMALL_SHARE:
             continue
@@ -130,12 +131,13 @@ def _many(count: int, of: int) -> bool:
     return count >= FEW and count > SMALL_SHARE * of
 
 
-def _ahead(table: pa.Table, column: str) -> tuple[np.ndarray, np.ndarray]:
-    """Per row, seconds from `known_at` to the column's time, and to the last `known_at` of the table."""
+def _ahead(table: pa.Table, column: str, end: datetime | None) -> tuple[np.ndarray, np.ndarray]:
+    """Per row, seconds from `known_at` to the column's time, and to the end of the data."""
     rows = ibis.memtable(table.select(["known_at", column]).drop_null())
+    last = rows.known_at.max()
     ahead = rows.select(
         ahead=timeline.seconds_since_known(rows, rows[column]),
-        room=timeline.seconds_since_known(rows, rows.known_at.max()),
+        room=timeline.seconds_since_known(rows, last if end is None else ibis.greatest(last, end)),
     ).to_pyarrow()
     return ahead["ahead"].to_numpy(), ahead["room"].to_numpy()
 
@@ -156,6 +158,14 @@ def _at_most(count: int, mean: float) -> float:
     return min(1.0, sum(math.exp(term) for term in terms))
 
 
+def _end(warehouse: Warehouse) -> datetime | None:
+    """When the last row of the warehouse was known."""
+    last = (
+        warehouse.engine.to_pyarrow(events.known_at.max()).as_py() for events in warehouse.tables.values()
+    )
+    return max((known for known in last if known is not None), default=None)
+
+
 def _own_stamps(warehouse: Warehouse) -> Iterator[tuple[str, pa.Table]]:
     """The warehouse's own times besides the clocks: ends of warranties, of points."""
     for name, events in warehouse.tables.items():
@@ -168,7 +178,12 @@ def _two_loads() -> Iterator[tuple[str, ir.Table, ir.Table, str, datetime | None
     """Each source in the current load of a warehouse folder and in the one before it, where there is one."""
     folder = Path(warehouse_address())
     current = pointed(folder)
-    before = sorted(load.name for load in folder.glob("load-*") if load.name < current)
+    made = {load.parent.name: load.stat().st_mtime_ns for load in folder.glob("load-*/load.json")}
+    before = [
+        load
+        for load in sorted(made, key=made.__getitem__)
+        if load != current and made[load] <= made.get(current, 0)
+    ]
     if not before:
         return
     complete = connect(str(folder / before[-1])).complete_until
