@@ -69,7 +69,8 @@ def hunts_of_foresight(
     the extraction knows that date's outcomes best. At most `most_rows` rows are taken each time, drawn with `seed`.
     """
     found: dict[str, dict[str, str]] = {name: {} for name in HUNTS}
-    for part in (rows, rows[rows["as_of"] == rows["as_of"].max()]):
+    last = rows[rows["as_of"] == rows["as_of"].max()]
+    for part in (rows, last) if len(last) < len(rows) else (rows,):
         drawn = part.sample(min(len(part), most_rows), random_state=seed).sort_index()
         happened = int(drawn["outcome"].sum())
         if min(happened, len(drawn) - happened) >= FEWEST:
@@ -109,7 +110,8 @@ def separation(auc: float) -> float:
 
 
 def _rest(name: str, alone: Mapping[str, float], kinds: Mapping[str, str]) -> float:
-    return max([0.5, *(auc for other, auc in alone.items() if kinds[other] != kinds[name])])
+    """The best of another kind that is not suspect itself: two leaks are no excuse for each other."""
+    return max([0.5, *(auc for other, auc in alone.items() if kinds[other] != kinds[name] and auc <= HIGH)])
 
 
 def _auc(values: np.ndarray, outcome: np.ndarray, weight: np.ndarray) -> float:
