@@ -24,6 +24,9 @@ WITHIN_FEATURES = {
     "features.rows": {"features.needs", "features.sources", "features.timeline"},
     "features.passes": {"features.needs", "features.timeline"},
     "features.planner": {"features.needs", "features.passes", "features.rows"},
+    "features.certificate": {"features.errors"},
+    "features.attributes": {"features.errors", "features.timeline"},
+    "features.foresight": {"features.certificate"},
     "features.feature": {"features.planner", "features.rows", "features.sources"},
 }
 VIEWS = sorted((ROOT / "features" / "views").glob("[a-z]*.py"))
