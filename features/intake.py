@@ -100,15 +100,15 @@ class Intake:
             "repeated",
             f"SELECT hash({key}) AS mark FROM typed WHERE broken IS NULL GROUP BY mark HAVING count(*) > 1",
         )
-        place = "{'file': file_number, 'row': row} AS place"
-        numbered = f"SELECT {place}, {columns} FROM typed"
+        found_at = "{'file': file_number, 'row': row} AS found_at"
+        numbered = f"SELECT {found_at}, {columns} FROM typed"
         repeats = f"JOIN repeated ON mark = hash({key}) WHERE broken IS NULL"
         self._table(
-            "once", f"SELECT min(place) AS place, {columns} FROM ({numbered} SEMI {repeats}) GROUP BY ALL"
+            "once", f"SELECT min(found_at) AS found_at, {columns} FROM ({numbered} SEMI {repeats}) GROUP BY ALL"
         )
         clash = f"(SELECT {key}, known_at FROM once GROUP BY ALL HAVING count(*) > 1) USING ({key}, known_at)"
         self._reject(
-            f"SELECT place, $field, $rule FROM once SEMI JOIN {clash}", field=self.source.key, rule=CLASH
+            f"SELECT found_at, $field, $rule FROM once SEMI JOIN {clash}", field=self.source.key, rule=CLASH
         )
         self._table("unambiguous", f"SELECT * FROM once ANTI JOIN {clash}")
         self.engine.execute(f"CREATE OR REPLACE VIEW single AS {numbered} ANTI {repeats}")
@@ -178,13 +178,13 @@ class Intake:
             return
         for rows in ("single", "unambiguous"):
             strangers = f"{rows} ANTI JOIN known_customers USING (customer_id)"
-            self._reject(f"SELECT place, 'customer_id', 'no such customer' FROM {strangers}")
+            self._reject(f"SELECT found_at, 'customer_id', 'no such customer' FROM {strangers}")
 
     def _reject(self, found: str, **values: object) -> None:
         """Add (place, field, rule) rows to the rejects of this source."""
         self.engine.execute(
-            f"INSERT INTO rejects SELECT '{self.source.name}', file, place.row, field, rule "
-            f"FROM ({found}) AS found(place, field, rule) JOIN files ON files.number = place.file",
+            f"INSERT INTO rejects SELECT '{self.source.name}', file, found_at.row, field, rule "
+            f"FROM ({found}) AS found(found_at, field, rule) JOIN files ON files.number = found_at.file",
             values,
         )
 
