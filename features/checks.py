@@ -21,6 +21,7 @@ __all__ = ["Finding", "findings"]
 FEWEST_ROWS = 1_000  # a smaller source has no rhythm
 FEWEST_ROWS_COMPARED = 200  # in each of two periods, before their columns are compared
 RHYTHM_WEEKS = 8
+FEWEST_USUAL = 30  # rows of a usual day or week; fewer come and go by chance
 WEEK_RATIO = (1 / 3, 3.0)  # a week's rows over those of a usual week
 DAY_RATIO = (0.2, 5.0)  # a day's rows over those of the same weekday
 BEYOND_THE_YEAR = (0.5, 1.5)  # and beyond what the year's quietest and busiest days, holidays among them, had
@@ -110,15 +111,14 @@ def _volume(name: str, profile: Profile, last: date) -> Iterator[Finding]:
         _judged_volume(name, f"{last - timedelta(days=n)}", known[n], expected, past, DAY_RATIO)
         for n, expected in ratios
     ]
-    odd = [finding for finding in judged if finding.verdict == "stop"]
-    yield odd[0] if odd else judged[0]
+    yield min(judged, key=lambda finding: ("stop", "ok", "not judged").index(finding.verdict))
 
 
 def _judged_volume(
     name: str, when: str, rows: int, usual: float, year: list[int], allowed: tuple[float, float]
 ) -> Finding:
     measured = f"{rows:,} rows in {when}; usual are {usual:,.0f}"
-    if usual < 70:
+    if usual < FEWEST_USUAL:
         return Finding(name, "volume", measured, "-", "not judged")
     marks = quantiles(year, n=50)
     low = min(allowed[0] * usual, BEYOND_THE_YEAR[0] * marks[0])

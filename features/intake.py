@@ -104,7 +104,8 @@ class Intake:
         numbered = f"SELECT {found_at}, {columns} FROM typed"
         repeats = f"JOIN repeated ON mark = hash({key}) WHERE broken IS NULL"
         self._table(
-            "once", f"SELECT min(found_at) AS found_at, {columns} FROM ({numbered} SEMI {repeats}) GROUP BY ALL"
+            "once",
+            f"SELECT min(found_at) AS found_at, {columns} FROM ({numbered} SEMI {repeats}) GROUP BY ALL",
         )
         clash = f"(SELECT {key}, known_at FROM once GROUP BY ALL HAVING count(*) > 1) USING ({key}, known_at)"
         self._reject(
