@@ -14,11 +14,13 @@ from rich.table import Table
 from features.checks import Finding
 from features.errors import NoWarehouse
 from features.pointer import pointed
+from features.sources import CANONICAL
 
 __all__ = ["LoadReport", "report_of"]
 
 FATES = ("read", "loaded", "delivered twice", "corrections", "rejected")
 WIDTH = 150
+ORDER = list(CANONICAL)
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def report_of(warehouse: Path) -> LoadReport:
 def _checks(findings: Sequence[Finding]) -> Table:
     """A line per finding; the columns that keep a check share one."""
     table = Table("check", "column", "measured", "allowed", "verdict", box=None, pad_edge=False)
-    for (source, check, verdict), some in groupby(findings, key=lambda f: (f.source, f.check, f.verdict)):
+    by_check = sorted(findings, key=lambda found: (ORDER.index(found.source), found.check, found.verdict))
+    for (source, check, verdict), some in groupby(by_check, key=lambda f: (f.source, f.check, f.verdict)):
         alike = list(some)
         if verdict == "ok" and len(alike) > 1 and alike[0].column:
             table.add_row(f"{source}.{check}", f"{len(alike)} columns", "", alike[0].allowed, verdict)

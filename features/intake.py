@@ -6,7 +6,8 @@
                 correction of it is there
     kept        rows of known customers: the single ones and the versions
 
-All of it lies in a scratch file and may outgrow memory. The engine sees the load's own folder and nothing else.
+All of it lies in a scratch file and may outgrow memory. The engine sees its own folder and nothing else: files are
+read and written outside it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -36,18 +37,16 @@ RAGGED = "has another number of fields than the header"
 
 def workbench(folder: Path, memory: str = MEMORY) -> duckdb.DuckDBPyConnection:
     """An engine that works in a new folder `SCRATCH` in `folder`, spills there beyond `memory`, and can touch no file
-    outside `folder`. Raises `BadData` when `memory` is no size."""
+    elsewhere. Raises `BadData` when `memory` is no size."""
     (folder / SCRATCH).mkdir()
     engine = duckdb.connect(str(folder / SCRATCH / "scratch.duckdb"))
     try:
         engine.execute("SET memory_limit = ?", [memory])
     except duckdb.Error as error:
         raise BadData(f"{memory!r} is no amount of memory: say 2GB, for instance") from error
-    inside = literal(str(folder.absolute()))
+    inside = literal(str((folder / SCRATCH).absolute()))
     engine.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
-    engine.execute(
-        f"SET temp_directory = '{inside}/{SCRATCH}/spill'; SET allowed_directories = ['{inside}/']"
-    )
+    engine.execute(f"SET temp_directory = '{inside}/spill'; SET allowed_directories = ['{inside}/']")
     engine.execute("SET enable_external_access = false; SET lock_configuration = true")
     engine.execute(
         "CREATE TABLE rejects (source VARCHAR, file VARCHAR, row BIGINT, field VARCHAR, rule VARCHAR)"
@@ -69,17 +68,9 @@ class Intake:
         files = list(deliveries)
         columns = ", ".join(f"{quoted(c.name)} {SQL_TYPES[c.type]}" for c in self._delivered)
         self.engine.execute(
-            f"CREATE OR REPLACE TABLE typed (file_number INTEGER, row BIGINT, broken INTEGER, {columns});"
-            "CREATE OR REPLACE TABLE files (number INTEGER, file VARCHAR);"
-            "CREATE OR REPLACE TABLE broken_rules (file_number INTEGER, number INTEGER, field VARCHAR, rule VARCHAR)"
+            f"CREATE OR REPLACE TABLE typed (file_number INTEGER, row BIGINT, broken INTEGER, {columns})"
         )
-        for number, (delivery, opened) in enumerate(files):
-            self.engine.execute("INSERT INTO files VALUES (?, ?)", [number, delivery.file])
-            found = dict(zip(opened.schema.names, opened.schema.types, strict=True))
-            for place, (name, rule, _) in enumerate(rules(self.source, found, delivered_at)):
-                self.engine.execute(
-                    "INSERT INTO broken_rules VALUES (?, ?, ?, ?)", [number, place, name, rule]
-                )
+        self._name_files_and_rules(files, delivered_at)
         total = sum(opened.rows for _, opened in files)
         title = f"reading {self.source.name}"
         for number, rows in followed(_together(files), title, total, lambda read: len(read[1])):
@@ -156,9 +147,22 @@ class Intake:
     def _columns(self) -> str:
         return ", ".join(quoted(c.name) for c in self._delivered)
 
+    def _name_files_and_rules(self, files: Sequence[tuple[Delivery, Opened]], delivered_at: datetime) -> None:
+        """What the numbers in `typed` stand for: `files`, and per file `broken_rules`."""
+        named = pa.table({"number": range(len(files)), "file": [delivery.file for delivery, _ in files]})
+        broken = [
+            {"file_number": number, "number": place, "field": name, "rule": rule}
+            for number, (_, opened) in enumerate(files)
+            for place, (name, rule, _) in enumerate(rules(self.source, _types(opened), delivered_at))
+        ]
+        for name, rows in (("files", named), ("broken_rules", pa.Table.from_pylist(broken))):
+            self.engine.register("named", rows)
+            self._table(name, "FROM named")
+            self.engine.unregister("named")
+
     def _insert(self, number: int, opened: Opened, rows: pa.Table, delivered_at: datetime) -> None:
         """Cast rows of one file and mark each with the first rule it breaks."""
-        found = {name: opened.schema.field(name).type for name in opened.schema.names}
+        found = _types(opened)
         broken = " ".join(
             f"WHEN {test} THEN {place}"
             for place, (_, _, test) in enumerate(rules(self.source, found, delivered_at))
@@ -202,3 +206,7 @@ def _together(files: Sequence[tuple[Delivery, Opened]]) -> Iterator[tuple[int, p
         blocks = opened.blocks()
         while some := list(islice(blocks, BLOCKS_AT_ONCE)):
             yield number, pa.Table.from_batches(some)
+
+
+def _types(opened: Opened) -> dict[str, pa.DataType]:
+    return dict(zip(opened.schema.names, opened.schema.types, strict=True))

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from pyarrow.dataset import dataset
 
-from features.contract import literal, quoted
+from features.contract import quoted
 from features.sources import Column, Source
 
 __all__ = ["RECENT_DAYS", "Profile", "profile"]
@@ -24,9 +25,7 @@ Profile = dict[str, Any]
 
 def profile(engine: duckdb.DuckDBPyConnection, source: Source, folder: Path) -> Profile:
     """Describe the Parquet files in `folder`. `columns[name][period]` is None where a period has no rows."""
-    engine.execute(
-        f"CREATE OR REPLACE VIEW written AS FROM read_parquet('{literal(str(folder.absolute()))}/*.parquet')"
-    )
+    engine.register("written", dataset(sorted(folder.glob("*.parquet")), format="parquet"))
     newest, rows = engine.execute("SELECT max(known_at), count(*) FROM written").fetchall()[0]
     if not rows:
         return {"rows": 0, "newest": None, "days": {}, "columns": {}}
