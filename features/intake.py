@@ -108,7 +108,8 @@ class Intake:
         corrected = f"lead(known_at) OVER (PARTITION BY {key} ORDER BY known_at) AS superseded_at"
         self._table("versions", f"SELECT {columns}, {corrected} FROM unambiguous {self._of_the_known}")
         singles = f"SELECT {columns}, NULL::TIMESTAMP AS superseded_at FROM single {self._of_the_known}"
-        self.engine.execute(f"CREATE OR REPLACE VIEW kept AS {singles} UNION ALL FROM versions")
+        # A table, not a view: joins and the sort that comes next would share the memory.
+        self._table("kept", f"{singles} UNION ALL FROM versions")
         if self._is_customers:
             self.engine.execute("INSERT INTO known_customers SELECT DISTINCT customer_id FROM kept")
 
