@@ -145,7 +145,7 @@ customers = _source(
     Column(
         "merged_into",
         "string",
-        "customer this identity turned out to be; its rows belong there from `known_at` on",
+        "customer this identity turned out to be, known from `known_at` on; loaded as stated, rows stay with both",
         optional=True,
     ),
 )

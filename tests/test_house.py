@@ -25,6 +25,20 @@ WITHIN_FEATURES = {
     "features.passes": {"features.needs", "features.timeline"},
     "features.planner": {"features.needs", "features.passes", "features.rows"},
     "features.feature": {"features.planner", "features.rows", "features.sources"},
+    # Loading: what arrives, what a row must keep, what a source must keep; only `load` knows them all.
+    "features.delivery": {"features.errors", "features.sources"},
+    "features.contract": {"features.errors", "features.sources"},
+    "features.maturity": {"features.errors", "features.sources"},
+    "features.parts": set(),
+    "features.profile": {"features.contract", "features.sources"},
+    "features.checks": {"features.profile", "features.sources"},
+    "features.intake": {
+        "features.contract",
+        "features.delivery",
+        "features.errors",
+        "features.progress",
+        "features.sources",
+    },
 }
 VIEWS = sorted((ROOT / "features" / "views").glob("[a-z]*.py"))
 
