@@ -24,6 +24,9 @@ RHYTHM_WEEKS = 8
 FEWEST_USUAL = 30  # rows of a usual day or week; fewer come and go by chance
 WEEK_RATIO = (1 / 3, 3.0)  # a week's rows over those of a usual week
 DAY_RATIO = (0.2, 5.0)  # a day's rows over those of the same weekday
+QUIET_DAYS = (
+    2  # days of the last week, but for the very last, may be quiet without any such day in the history
+)
 BEYOND_THE_YEAR = (0.5, 1.5)  # and beyond what the year's quietest and busiest days, holidays among them, had
 HISTORY_RATIO = (0.9, 1.1)  # rows of the days that the load before held already
 UNKNOWN_SHARE = 0.2  # of recent words neither declared nor seen by the load before
@@ -111,6 +114,9 @@ def _volume(name: str, profile: Profile, last: date) -> Iterator[Finding]:
         _judged_volume(name, f"{last - timedelta(days=n)}", known[n], expected, past, DAY_RATIO)
         for n, expected in ratios
     ]
+    quiet = [n for n, usual in ratios if judged[n].verdict == "stop" and known[n] < usual]
+    if len(quiet) <= QUIET_DAYS and 0 not in quiet:  # a holiday; but a last day cut short is no holiday
+        judged = [finding for n, finding in enumerate(judged) if n not in quiet]
     yield min(judged, key=lambda finding: ("stop", "ok", "not judged").index(finding.verdict))
 
 

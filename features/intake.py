@@ -27,9 +27,10 @@ from features.sources import Column, Source
 
 __all__ = ["MEMORY", "SCRATCH", "Intake", "workbench"]
 
-MEMORY = "2GB"
+MEMORY = "3GB"
 SCRATCH = "scratch"
 ROWS_AT_ONCE = 65_536
+KEYS_PER_TURN = 2_000_000
 BLOCKS_AT_ONCE = 8  # half a million rows are cast in one statement
 CLASH = "the same key twice with other values, known at the same time"
 RAGGED = "has another number of fields than the header"
@@ -87,16 +88,18 @@ class Intake:
         """Turn away contradictions and rows of strangers; drop what came twice; mark what was corrected."""
         key, columns = quoted(self.source.key), self._columns
         # By hash, which is a fraction of the memory: a key taken for repeated by chance is judged like one.
-        self._table(
+        self._in_turns(
             "repeated",
-            f"SELECT hash({key}) AS mark FROM typed WHERE broken IS NULL GROUP BY mark HAVING count(*) > 1",
+            f"SELECT hash({key}) AS mark FROM typed WHERE broken IS NULL AND hash({key}) % $turns = $turn "
+            "GROUP BY mark HAVING count(*) > 1",
         )
         found_at = "{'file': file_number, 'row': row} AS found_at"
         numbered = f"SELECT {found_at}, {columns} FROM typed"
         repeats = f"JOIN repeated ON mark = hash({key}) WHERE broken IS NULL"
-        self._table(
+        self._in_turns(
             "once",
-            f"SELECT min(found_at) AS found_at, {columns} FROM ({numbered} SEMI {repeats}) GROUP BY ALL",
+            f"SELECT min(found_at) AS found_at, {columns} FROM ({numbered} SEMI {repeats} "
+            f"AND hash({key}) % $turns = $turn) GROUP BY ALL",
         )
         clash = f"(SELECT {key}, known_at FROM once GROUP BY ALL HAVING count(*) > 1) USING ({key}, known_at)"
         self._reject(
@@ -196,6 +199,13 @@ class Intake:
 
     def _table(self, name: str, rows: str) -> None:
         self.engine.execute(f"CREATE OR REPLACE TABLE {name} AS {rows}")
+
+    def _in_turns(self, name: str, rows: str) -> None:
+        """A table filled a share of the keys at a time, so that grouping them never needs more memory than there is."""
+        turns = 1 + self._count("typed") // KEYS_PER_TURN
+        for turn in range(turns):
+            into = f"INSERT INTO {name}" if turn else f"CREATE OR REPLACE TABLE {name} AS"
+            self.engine.execute(f"{into} {rows}", {"turn": turn, "turns": turns})
 
     def _count(self, table: str, which: str = "true") -> int:
         return int(self.engine.execute(f"SELECT count(*) FROM {table} WHERE {which}").fetchall()[0][0])

@@ -95,8 +95,12 @@ def load(
         (staging / "load.json").write_text(json.dumps(facts, indent=1))
         shutil.rmtree(staging / SCRATCH)
         staging.rename(warehouse / name)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(staging, ignore_errors=True)
+        if isinstance(error, duckdb.OutOfMemoryException):
+            raise BadData(
+                f"the work does not fit into {memory}, nothing was loaded; give --memory more"
+            ) from error
         raise
     point(warehouse, name)
     _forget_older(warehouse, name)

@@ -174,6 +174,27 @@ def test_weekends_and_holidays_are_no_accident(days_ago: int) -> None:
     assert {finding.verdict for finding in found} == {"ok"}, found
 
 
+@pytest.mark.parametrize(("days_ago", "stops"), [(1, True), (2, False), (6, False)])
+def test_one_quiet_day_of_a_short_history_is_a_holiday_unless_it_is_the_last(
+    days_ago: int, stops: bool
+) -> None:
+    rows = visits()
+    short = rows["known_at"] >= np.datetime64("2025-05-10", "s")
+    wednesday = datetime(2025, 6, 26)
+    quiet = rows["known_at"].astype("datetime64[D]") == np.datetime64(
+        wednesday - timedelta(days=days_ago), "D"
+    )
+    early = rows["known_at"] < np.datetime64(wednesday, "s")
+    # Nine weeks and more, without a holiday.
+    shifted = only(rows, early & ~quiet & (short | (rows["known_at"] < np.datetime64("2025-04-30", "s"))))
+    shifted = only(shifted, shifted["known_at"] >= np.datetime64("2024-10-09", "s"))
+    if stops:
+        with pytest.raises(BadData, match=r"visits\.volume: 0 rows in 2025-06-25"):
+            loaded("visits", shifted, wednesday)
+    else:
+        loaded("visits", shifted, wednesday)
+
+
 def test_an_unknown_word_is_counted_and_stops_above_its_share() -> None:
     def with_new(share: float) -> pa.Table:
         rows = touchpoints()
