@@ -28,6 +28,20 @@ WITHIN_FEATURES = {
     "features.attributes": {"features.errors", "features.timeline"},
     "features.foresight": {"features.certificate"},
     "features.feature": {"features.planner", "features.rows", "features.sources"},
+    # Loading: what arrives, what a row must keep, what a source must keep; only `load` knows them all.
+    "features.delivery": {"features.errors", "features.sources"},
+    "features.contract": {"features.errors", "features.sources"},
+    "features.maturity": {"features.errors", "features.sources"},
+    "features.parts": set(),
+    "features.profile": {"features.contract", "features.sources"},
+    "features.checks": {"features.profile", "features.sources"},
+    "features.intake": {
+        "features.contract",
+        "features.delivery",
+        "features.errors",
+        "features.progress",
+        "features.sources",
+    },
 }
 VIEWS = sorted((ROOT / "features" / "views").glob("[a-z]*.py"))
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 from rich.console import Console
 
-from features.contract import deliveries_in
+from features.delivery import deliveries_in
 from features.feature_set import FEATURES, at
 from features.load import load
 from features.sources import CANONICAL
