@@ -1,0 +1,204 @@
+"""PostgreSQL as the warehouse: `postgresql://user@host/database?schema=crm`.
+
+Everything of the address but `schema` goes to libpq, so that its other parameters (`sslmode`, `service`,
+`passfile`, `host` of a socket) mean what they mean elsewhere. Tables carry the canonical names. The session
+needs to read them and to make temporary tables. Rows travel as CSV through COPY and are parsed by Arrow: as
+Python objects a night's rows would take several times longer.
+"""
+
+import io
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+import psycopg
+import pyarrow as pa
+import pyarrow.csv as pc
+import sqlglot.expressions as sge
+from ibis.backends.postgres import Backend
+from ibis.backends.sql.compilers.postgres import PostgresCompiler
+from psycopg import sql
+
+from features.engines.held import LEDGER, Held
+from features.errors import NoWarehouse
+from features.home import without_secrets
+from features.sources import CANONICAL
+
+__all__ = ["COPY_FROM", "arrow_as_csv", "connected", "opened"]
+
+BLOCK_BYTES = 8 << 20
+COPY_FROM = sql.SQL("COPY {} FROM STDIN (FORMAT csv)")
+
+
+class _Dialect(PostgresCompiler):
+    """Ibis' PostgreSQL, where a value has the type that Ibis says it has.
+
+    PostgreSQL sums integers to a numeric, reads seconds as a numeric and knows no cast from boolean to bigint.
+    """
+
+    __slots__ = ()
+
+    def visit_Cast(self, op: Any, *, arg: Any, to: Any) -> Any:  # noqa: N802
+        if op.arg.dtype.is_boolean() and to.is_integer():
+            arg = self.cast(arg, dt.int32)
+        return super().visit_Cast(op, arg=arg, to=to)
+
+    def visit_Sum(self, op: Any, *, arg: Any, where: Any) -> Any:  # noqa: N802
+        return self.cast(super().visit_Sum(op, arg=arg, where=where), op.dtype)
+
+    def visit_ExtractEpochSeconds(self, op: Any, *, arg: Any) -> Any:  # noqa: N802
+        return self.cast(super().visit_ExtractEpochSeconds(op, arg=arg), op.dtype)
+
+    def visit_WindowFunction(self, op: Any, *, func: Any, **how: Any) -> Any:  # noqa: N802
+        if isinstance(func, sge.Cast):  # OVER belongs to the sum inside the cast
+            return self.cast(super().visit_WindowFunction(op, func=func.this, **how), op.dtype)
+        return super().visit_WindowFunction(op, func=func, **how)
+
+
+class Postgres(Backend):
+    """Ibis' PostgreSQL with that dialect, moving rows in and out by COPY."""
+
+    name = "postgres"
+    compiler = _Dialect()
+
+    def _register_in_memory_table(self, op: Any) -> None:
+        columns = [
+            sql.SQL("{} {}").format(
+                sql.Identifier(name), sql.SQL(self.compiler.type_mapper.to_string(kind))
+            )
+            for name, kind in op.schema.items()
+        ]
+        table = sql.Identifier(op.name)
+        with self.con.transaction(), self.con.cursor() as cursor:
+            cursor.execute(sql.SQL("CREATE TEMP TABLE {} ({})").format(table, sql.SQL(", ").join(columns)))
+            with cursor.copy(COPY_FROM.format(table)) as copy:
+                for block in arrow_as_csv(op.data.to_pyarrow(op.schema)):
+                    copy.write(block)
+            cursor.execute(sql.SQL("ANALYZE {}").format(table))  # nothing else would: the planner guesses
+
+    def to_pyarrow_batches(
+        self, expr: ir.Expr, /, *, params: Any = None, limit: Any = None, chunk_size: int = 65_536, **_: Any
+    ) -> pa.RecordBatchReader:
+        """The expression's rows in batches of `chunk_size`, while the engine still delivers."""
+        self._run_pre_execute_hooks(expr)
+        schema = expr.as_table().schema().to_pyarrow()
+        query = self.compile(expr, params=params, limit=limit)
+        return pa.RecordBatchReader.from_batches(schema, _resized(self._rows(query, schema), chunk_size))
+
+    def _rows(self, query: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        with self.con.transaction(), self.con.cursor() as cursor:
+            asked = sql.SQL("COPY ({}) TO STDOUT (FORMAT csv)").format(sql.SQL(query))
+            with cursor.copy(asked) as copy:
+                yield from _parsed(copy, schema)
+
+
+def opened(address: str) -> Held:
+    """Open the schema for reading. Raises `NoWarehouse` when the server does not let us, or knows no such schema."""
+    connection, schema = connected(address)
+    where = f"schema {schema!r} of {without_secrets(address)}"
+    engine = Postgres.from_connection(connection)
+    present = set(engine.list_tables(database=schema))
+    if not present:
+        raise NoWarehouse(
+            f"{where} has no tables; fill it with `python -m features.publish --to ADDRESS`, "
+            "or name another with ?schema="
+        )
+    tables = {name: _bytewise(engine, name, schema) for name in CANONICAL if name in present}
+    complete_until, digests = {}, {""}
+    if LEDGER in present:
+        rows = connection.execute(
+            sql.SQL("SELECT source, complete_until, digest FROM {}").format(sql.Identifier(schema, LEDGER))
+        ).fetchall()
+        complete_until = {source: until for source, until, _ in rows}
+        digests = {digest for *_, digest in rows}
+    return Held(engine, tables, where, complete_until, max(digests, default=""))
+
+
+def connected(address: str) -> tuple["psycopg.Connection[tuple[Any, ...]]", str]:
+    """A session in UTC and the schema the address names, `public` without a name."""
+    parts = urlsplit(address)
+    asked = dict(parse_qsl(parts.query))
+    schema = asked.pop("schema", "public")
+    try:
+        connection = psycopg.connect(urlunsplit(parts._replace(query=urlencode(asked))), autocommit=True)
+    except psycopg.Error as error:
+        reason = " ".join(str(error).split())
+        raise NoWarehouse(f"PostgreSQL at {without_secrets(address)} cannot be opened: {reason}") from None
+    connection.execute("SET TIME ZONE 'UTC'")
+    connection.execute("SET jit = off")  # compiling a wide query takes longer than running it
+    return connection, schema
+
+
+def _bytewise(engine: Postgres, name: str, schema: str) -> ir.Table:
+    """The table with strings that compare by their bytes, whatever language the database sorts in: ties between
+    rows fall the same way on every engine, and rows sorted by customer are found by binary search."""
+    found = engine.get_schema(name, database=schema)
+    columns = [
+        sql.SQL('{0} COLLATE "C" AS {0}' if kind.is_string() else "{0}").format(sql.Identifier(column))
+        for column, kind in found.items()
+    ]
+    query = sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(columns), sql.Identifier(schema, name))
+    return engine.sql(query.as_string(engine.con), schema=found)
+
+
+def arrow_as_csv(table: pa.Table) -> Iterator[bytes]:
+    """A table as COPY reads it: values in quotes, nulls without."""
+    options = pc.WriteOptions(include_header=False, quoting_style="all_valid")
+    for batch in table.to_batches(max_chunksize=65_536):
+        sink = io.BytesIO()
+        pc.write_csv(batch, sink, options)
+        yield sink.getvalue()
+
+
+class _Stream(io.RawIOBase):
+    """The blocks of a COPY as the file that Arrow reads."""
+
+    def __init__(self, blocks: Any) -> None:
+        self.blocks, self.rest = iter(blocks), b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: Any) -> int:
+        if not self.rest:
+            self.rest = bytes(next(self.blocks, b""))
+        size = min(len(target), len(self.rest))
+        target[:size], self.rest = self.rest[:size], self.rest[size:]
+        return size
+
+
+def _parsed(blocks: Any, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    stream = io.BufferedReader(_Stream(blocks), BLOCK_BYTES)
+    if not stream.peek(1):
+        return
+    reader = pc.open_csv(
+        stream,
+        pc.ReadOptions(column_names=schema.names, block_size=BLOCK_BYTES),
+        pc.ParseOptions(newlines_in_values=True),
+        pc.ConvertOptions(
+            column_types=schema,
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+            true_values=["t"],
+            false_values=["f"],
+        ),
+    )
+    yield from reader
+
+
+def _resized(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches of `rows`, the last one smaller."""
+    waiting: list[pa.RecordBatch] = []
+    held = 0
+    for batch in batches:
+        waiting.append(batch)
+        held += batch.num_rows
+        while held >= rows:
+            whole = pa.Table.from_batches(waiting)
+            yield whole.slice(0, rows).combine_chunks().to_batches()[0]
+            waiting, held = whole.slice(rows).to_batches(), held - rows
+    if held:
+        yield pa.Table.from_batches(waiting).combine_chunks().to_batches()[0]
