@@ -35,7 +35,8 @@ COPY_FROM = sql.SQL("COPY {} FROM STDIN (FORMAT csv)")
 class _Dialect(PostgresCompiler):
     """Ibis' PostgreSQL, where a value has the type that Ibis says it has.
 
-    PostgreSQL sums integers to a numeric, reads seconds as a numeric and knows no cast from boolean to bigint.
+    PostgreSQL sums integers to a numeric, reads seconds as a numeric, divides integers without a rest and knows no
+    cast from boolean to bigint.
     """
 
     __slots__ = ()
@@ -47,6 +48,9 @@ class _Dialect(PostgresCompiler):
 
     def visit_Sum(self, op: Any, *, arg: Any, where: Any) -> Any:  # noqa: N802
         return self.cast(super().visit_Sum(op, arg=arg, where=where), op.dtype)
+
+    def visit_Divide(self, op: Any, *, left: Any, right: Any) -> Any:  # noqa: N802
+        return sge.paren(self.cast(left, dt.float64)) / sge.paren(self.cast(right, dt.float64))
 
     def visit_ExtractEpochSeconds(self, op: Any, *, arg: Any) -> Any:  # noqa: N802
         return self.cast(super().visit_ExtractEpochSeconds(op, arg=arg), op.dtype)
