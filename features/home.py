@@ -14,7 +14,9 @@ from pathlib import Path
 
 __all__ = ["data_folder", "scores_folder", "tracking_uri", "warehouse_address", "without_secrets"]
 
-SECRETS = re.compile(r"(?<=://)([^:/@?]*):[^@/]*@|\b(password|token|sslpassword|passwd)=[^&;?]*", re.IGNORECASE)
+SECRETS = re.compile(
+    r"(?<=://)([^:/@?]*):[^@/]+@|\b(password|token|sslpassword|passwd)=[^&;?]*", re.IGNORECASE
+)
 
 
 def data_folder() -> Path:

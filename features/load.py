@@ -160,6 +160,16 @@ def ledger(incoming: Path, delivered_at: datetime) -> dict[str, datetime]:
     return dict.fromkeys(CANONICAL, delivered_at.replace(hour=0, minute=0, second=0))
 
 
+def _default_folder() -> Path:
+    address = warehouse_address()
+    if ":" in address:
+        raise BadData(
+            "WAREHOUSE_URL names an engine, and loads are folders: load --to FOLDER, then fill the engine with "
+            "`python -m features.publish --from FOLDER --to ADDRESS`"
+        )
+    return Path(address)
+
+
 app = typer.Typer(add_completion=False)
 
 
@@ -185,7 +195,7 @@ def main(
     if not incoming.is_dir():
         raise BadData(f"there is no folder {incoming}")
     at = delivered_at or datetime.now(UTC).replace(tzinfo=None, microsecond=0)
-    target = warehouse or Path(warehouse_address())
+    target = warehouse or _default_folder()
     report = load(
         deliveries_in(incoming, ignore or ()),
         target,

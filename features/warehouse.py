@@ -1,15 +1,16 @@
-"""The event tables behind one address, whatever engine holds them.
+"""The event tables behind one address, whatever engine holds them: DuckDB over a folder, PostgreSQL, or Spark.
 
 A warehouse on disk is a folder of loads that are never rewritten, and a pointer file `CURRENT` that names
 the one to read; `features.load` makes such a folder. A plain folder of Parquet tables does as well.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import ibis
 import ibis.expr.types as ir
@@ -22,7 +23,7 @@ from features.home import warehouse_address
 from features.pointer import pointed
 from features.sources import CANONICAL, Source
 
-__all__ = ["Warehouse", "connect", "in_memory"]
+__all__ = ["Warehouse", "connect", "engine_module", "in_memory"]
 
 ENGINES = {"postgres": ("postgresql", "postgres"), "spark": ("spark", "sc")}
 
@@ -53,32 +54,30 @@ def connect(address: str | None = None) -> Warehouse:
     as declared, or when the engine's extra is not installed.
     """
     address = address or warehouse_address()
-    held = _opener(address)(address)
-    tables = {
-        name: _as_declared(table, CANONICAL[name], held.where)
-        for name, table in held.tables.items()
-    }
+    module = engine_module(address)
+    held: Held = module.opened(address) if module else _folder(address)
+    tables = {name: _as_declared(table, CANONICAL[name], held.where) for name, table in held.tables.items()}
     if "customers" not in tables:
         raise NoWarehouse(f"{held.where} holds no customers table; every deployment needs one")
     return Warehouse(held.engine, tables, held.complete_until, held.digest)
 
 
-def _opener(address: str) -> Callable[[str], Held]:
-    """How an address is opened. Engines are imported only when asked for: they are extras."""
-    scheme = address.split(":")[0] if ":" in address else ""
+def engine_module(address: str) -> ModuleType | None:
+    """The module of `features.engines` that an address asks for; None for a folder. Engines are imported only when
+    asked for: they are extras. Raises `NoWarehouse` for an engine we do not know, or whose extra is not installed."""
+    scheme = address.partition(":")[0]
     for engine, schemes in ENGINES.items():
         if scheme in schemes:
             try:
-                opened: Callable[[str], Held] = import_module(f"features.engines.{engine}").opened
+                return import_module(f"features.engines.{engine}")
             except ModuleNotFoundError as missing:
                 raise NoWarehouse(
                     f"reading {scheme}: needs the package {missing.name!r}: pip install 'car-propensity[{engine}]'"
                 ) from missing
-            return opened
     if "://" in address:
-        known = "a folder, " + ", ".join(f"{scheme}:" for schemes in ENGINES.values() for scheme in schemes)
-        raise NoWarehouse(f"{scheme}:// is no warehouse this release can read; it reads {known}")
-    return _folder
+        known = ", ".join(f"{scheme}:" for schemes in ENGINES.values() for scheme in schemes)
+        raise NoWarehouse(f"{scheme}:// is no warehouse this release reads; it reads a folder, {known}")
+    return None
 
 
 def _folder(address: str) -> Held:

@@ -6,8 +6,8 @@ needs to read them and to make temporary tables. Rows travel as CSV through COPY
 Python objects a night's rows would take several times longer.
 """
 
-import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -15,24 +15,23 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import psycopg
 import pyarrow as pa
-import pyarrow.csv as pc
 import sqlglot.expressions as sge
 from ibis.backends.postgres import Backend
 from ibis.backends.sql.compilers.postgres import PostgresCompiler
 from psycopg import sql
 
+from features.engines.copy import as_csv, parsed, resized
 from features.engines.held import LEDGER, Held
-from features.errors import NoWarehouse
+from features.errors import BadData, NoWarehouse
 from features.home import without_secrets
 from features.sources import CANONICAL
 
-__all__ = ["COPY_FROM", "arrow_as_csv", "connected", "opened"]
+__all__ = ["Postgres", "opened", "publish"]
 
-BLOCK_BYTES = 8 << 20
 COPY_FROM = sql.SQL("COPY {} FROM STDIN (FORMAT csv)")
 
 
-class _Dialect(PostgresCompiler):
+class _Dialect(PostgresCompiler):  # type: ignore[misc]
     """Ibis' PostgreSQL, where a value has the type that Ibis says it has.
 
     PostgreSQL sums integers to a numeric, reads seconds as a numeric, divides integers without a rest and knows no
@@ -49,7 +48,7 @@ class _Dialect(PostgresCompiler):
     def visit_Sum(self, op: Any, *, arg: Any, where: Any) -> Any:  # noqa: N802
         return self.cast(super().visit_Sum(op, arg=arg, where=where), op.dtype)
 
-    def visit_Divide(self, op: Any, *, left: Any, right: Any) -> Any:  # noqa: N802
+    def visit_Divide(self, op: Any, *, left: Any, right: Any) -> Any:  # noqa: N802, ARG002
         return sge.paren(self.cast(left, dt.float64)) / sge.paren(self.cast(right, dt.float64))
 
     def visit_ExtractEpochSeconds(self, op: Any, *, arg: Any) -> Any:  # noqa: N802
@@ -61,7 +60,7 @@ class _Dialect(PostgresCompiler):
         return super().visit_WindowFunction(op, func=func, **how)
 
 
-class Postgres(Backend):
+class Postgres(Backend):  # type: ignore[misc]
     """Ibis' PostgreSQL with that dialect, moving rows in and out by COPY."""
 
     name = "postgres"
@@ -69,16 +68,14 @@ class Postgres(Backend):
 
     def _register_in_memory_table(self, op: Any) -> None:
         columns = [
-            sql.SQL("{} {}").format(
-                sql.Identifier(name), sql.SQL(self.compiler.type_mapper.to_string(kind))
-            )
+            sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(self.compiler.type_mapper.to_string(kind)))
             for name, kind in op.schema.items()
         ]
         table = sql.Identifier(op.name)
         with self.con.transaction(), self.con.cursor() as cursor:
             cursor.execute(sql.SQL("CREATE TEMP TABLE {} ({})").format(table, sql.SQL(", ").join(columns)))
             with cursor.copy(COPY_FROM.format(table)) as copy:
-                for block in arrow_as_csv(op.data.to_pyarrow(op.schema)):
+                for block in as_csv(op.data.to_pyarrow(op.schema).to_batches()):
                     copy.write(block)
             cursor.execute(sql.SQL("ANALYZE {}").format(table))  # nothing else would: the planner guesses
 
@@ -89,18 +86,18 @@ class Postgres(Backend):
         self._run_pre_execute_hooks(expr)
         schema = expr.as_table().schema().to_pyarrow()
         query = self.compile(expr, params=params, limit=limit)
-        return pa.RecordBatchReader.from_batches(schema, _resized(self._rows(query, schema), chunk_size))
+        return pa.RecordBatchReader.from_batches(schema, resized(self._rows(query, schema), chunk_size))
 
     def _rows(self, query: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         with self.con.transaction(), self.con.cursor() as cursor:
             asked = sql.SQL("COPY ({}) TO STDOUT (FORMAT csv)").format(sql.SQL(query))
             with cursor.copy(asked) as copy:
-                yield from _parsed(copy, schema)
+                yield from parsed(copy, schema)
 
 
 def opened(address: str) -> Held:
     """Open the schema for reading. Raises `NoWarehouse` when the server does not let us, or knows no such schema."""
-    connection, schema = connected(address)
+    connection, schema = _connected(address)
     where = f"schema {schema!r} of {without_secrets(address)}"
     engine = Postgres.from_connection(connection)
     present = set(engine.list_tables(database=schema))
@@ -120,7 +117,7 @@ def opened(address: str) -> Held:
     return Held(engine, tables, where, complete_until, max(digests, default=""))
 
 
-def connected(address: str) -> tuple["psycopg.Connection[tuple[Any, ...]]", str]:
+def _connected(address: str) -> tuple["psycopg.Connection[tuple[Any, ...]]", str]:
     """A session in UTC and the schema the address names, `public` without a name."""
     parts = urlsplit(address)
     asked = dict(parse_qsl(parts.query))
@@ -147,62 +144,66 @@ def _bytewise(engine: Postgres, name: str, schema: str) -> ir.Table:
     return engine.sql(query.as_string(engine.con), schema=found)
 
 
-def arrow_as_csv(table: pa.Table) -> Iterator[bytes]:
-    """A table as COPY reads it: values in quotes, nulls without."""
-    options = pc.WriteOptions(include_header=False, quoting_style="all_valid")
-    for batch in table.to_batches(max_chunksize=65_536):
-        sink = io.BytesIO()
-        pc.write_csv(batch, sink, options)
-        yield sink.getvalue()
+def publish(
+    address: str,
+    sources: Iterable[tuple[str, pa.RecordBatchReader]],
+    complete_until: Mapping[str, datetime],
+    digest: str,
+) -> dict[str, int]:
+    """Replace the schema's canonical tables in one transaction; returns the rows of each.
+
+    The new tables are filled beside the old ones, which readers see until the end. Raises `BadData` when
+    PostgreSQL refuses, and then nothing has changed.
+    """
+    connection, schema = _connected(address)
+    try:
+        with connection, connection.transaction():
+            connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
+            written = {name: _fill(connection, schema, name, rows) for name, rows in sources}
+            _state(connection, schema, complete_until, digest)
+            for name in (*CANONICAL, LEDGER):
+                _replace(connection, schema, name, there=name in written or name == LEDGER)
+    except psycopg.Error as error:
+        # The message may quote a value; its class and code do not.
+        said = f"{type(error).__name__} ({error.sqlstate})"
+        raise BadData(f"PostgreSQL refused to fill schema {schema!r}, nothing was changed: {said}") from None
+    return written
 
 
-class _Stream(io.RawIOBase):
-    """The blocks of a COPY as the file that Arrow reads."""
-
-    def __init__(self, blocks: Any) -> None:
-        self.blocks, self.rest = iter(blocks), b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, target: Any) -> int:
-        if not self.rest:
-            self.rest = bytes(next(self.blocks, b""))
-        size = min(len(target), len(self.rest))
-        target[:size], self.rest = self.rest[:size], self.rest[size:]
-        return size
-
-
-def _parsed(blocks: Any, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    stream = io.BufferedReader(_Stream(blocks), BLOCK_BYTES)
-    if not stream.peek(1):
-        return
-    reader = pc.open_csv(
-        stream,
-        pc.ReadOptions(column_names=schema.names, block_size=BLOCK_BYTES),
-        pc.ParseOptions(newlines_in_values=True),
-        pc.ConvertOptions(
-            column_types=schema,
-            null_values=[""],
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
-            true_values=["t"],
-            false_values=["f"],
-        ),
-    )
-    yield from reader
+def _fill(connection: Any, schema: str, name: str, rows: pa.RecordBatchReader) -> int:
+    source, table = CANONICAL[name], sql.Identifier(schema, f"{name}__new")
+    types = {"string": 'text COLLATE "C"', "int64": "bigint", "boolean": "boolean", "timestamp": "timestamp"}
+    columns = [
+        sql.SQL("{} {}").format(
+            sql.Identifier(c.name), sql.SQL(types[c.type] + (" NOT NULL" if c.required else ""))
+        )
+        for c in source.columns
+    ]
+    connection.execute(sql.SQL("CREATE TABLE {} ({})").format(table, sql.SQL(", ").join(columns)))
+    with connection.cursor() as cursor:
+        with cursor.copy(COPY_FROM.format(table)) as copy:
+            for block in as_csv(rows):
+                copy.write(block)
+        written: int = cursor.rowcount
+    connection.execute(sql.SQL("CREATE INDEX ON {} (customer_id, happened_at)").format(table))
+    connection.execute(sql.SQL("ANALYZE {}").format(table))
+    return written
 
 
-def _resized(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches of `rows`, the last one smaller."""
-    waiting: list[pa.RecordBatch] = []
-    held = 0
-    for batch in batches:
-        waiting.append(batch)
-        held += batch.num_rows
-        while held >= rows:
-            whole = pa.Table.from_batches(waiting)
-            yield whole.slice(0, rows).combine_chunks().to_batches()[0]
-            waiting, held = whole.slice(rows).to_batches(), held - rows
-    if held:
-        yield pa.Table.from_batches(waiting).combine_chunks().to_batches()[0]
+def _state(connection: Any, schema: str, complete_until: Mapping[str, datetime], digest: str) -> None:
+    table = sql.Identifier(schema, f"{LEDGER}__new")
+    columns = sql.SQL("source text PRIMARY KEY, complete_until timestamp NOT NULL, digest text NOT NULL")
+    connection.execute(sql.SQL("CREATE TABLE {} ({})").format(table, columns))
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            sql.SQL("INSERT INTO {} VALUES (%s, %s, %s)").format(table),
+            [(source, until, digest) for source, until in complete_until.items()],
+        )
+
+
+def _replace(connection: Any, schema: str, name: str, *, there: bool) -> None:
+    """The new table under the name of the old one; a source no longer there disappears."""
+    connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(schema, name)))
+    if there:
+        new = sql.Identifier(schema, f"{name}__new")
+        connection.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(new, sql.Identifier(name)))

@@ -13,7 +13,7 @@ with `spark.` are Spark's own settings: `&spark.driver.memory=8g`. Rows come bac
 import json
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -26,12 +26,12 @@ from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import SparkSession
 
 from features.engines.held import LEDGER, Held
-from features.errors import NoWarehouse
+from features.errors import BadData, NoWarehouse
 from features.home import without_secrets
 from features.pointer import POINTER
 from features.sources import CANONICAL
 
-__all__ = ["LOCAL_SETTINGS", "Address", "Spark", "address_of", "opened", "session_at"]
+__all__ = ["LOCAL_SETTINGS", "Address", "Spark", "address_of", "opened", "publish", "session_at"]
 
 # Rows travel as Arrow and never meet pandas, which is what this warning is about.
 warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas", category=FutureWarning)
@@ -45,8 +45,6 @@ LOCAL_SETTINGS = {
     "spark.driver.maxResultSize": "0",  # all feature rows come to the driver, that is the point
     "spark.log.level": "ERROR",
 }
-# Hundreds of columns make methods longer than the JVM compiles; the generated code then runs interpreted, and
-# slower than the operators it replaces.
 SETTINGS = {"spark.sql.session.timeZone": "UTC"}
 
 
@@ -59,7 +57,7 @@ class Address(NamedTuple):
     settings: dict[str, str]
 
 
-class Spark(Backend):
+class Spark(Backend):  # type: ignore[misc]
     """Ibis' Spark, moving rows in and out as Arrow: pandas would turn whole numbers beside nulls into floats, and
     read a date in the time zone of the machine."""
 
@@ -132,6 +130,48 @@ def session_at(asked: Address) -> SparkSession:
     for name, value in SETTINGS.items():
         session.conf.set(name, value)
     return session
+
+
+def publish(
+    address: str,
+    sources: Iterable[tuple[str, pa.RecordBatchReader]],
+    complete_until: Mapping[str, datetime],
+    digest: str,
+) -> dict[str, int]:
+    """Replace the canonical tables of a database in Spark's catalogue; returns the rows of each.
+
+    A plain catalogue has no transaction over several tables. The ledger is emptied first and written last, and
+    who opens the database in between is told to wait. Raises `BadData` for an address that is a path.
+    """
+    asked = address_of(address)
+    if not asked.database:
+        raise BadData(
+            "Spark reads a warehouse folder as it is: copy the folder to where Spark reads, and use ?path="
+        )
+    session = session_at(asked)
+    session.sql(f"CREATE DATABASE IF NOT EXISTS {_quoted(asked.database)}")
+    ledger = f"{_quoted(asked.database)}.{LEDGER}"
+    columns = "source STRING, complete_until TIMESTAMP_NTZ, digest STRING"
+    session.createDataFrame([], columns).write.saveAsTable(ledger, mode="overwrite")
+    written = {name: _fill(session, f"{_quoted(asked.database)}.{name}", rows) for name, rows in sources}
+    for gone in CANONICAL.keys() - written.keys():
+        session.sql(f"DROP TABLE IF EXISTS {_quoted(asked.database)}.{gone}")
+    stated = [(source, until, digest) for source, until in complete_until.items()]
+    session.createDataFrame(stated, columns).write.saveAsTable(ledger, mode="append")
+    return written
+
+
+def _fill(session: SparkSession, table: str, rows: pa.RecordBatchReader) -> int:
+    written = 0
+    session.createDataFrame(rows.schema.empty_table()).write.saveAsTable(table, mode="overwrite")
+    for batch in rows:
+        session.createDataFrame(pa.Table.from_batches([batch])).write.saveAsTable(table, mode="append")
+        written += batch.num_rows
+    return written
+
+
+def _quoted(database: str) -> str:
+    return ".".join(f"`{part.replace('`', '``')}`" for part in database.split("."))
 
 
 def _folder(engine: Spark, path: str, shown: str) -> Held:
