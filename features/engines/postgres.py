@@ -6,6 +6,7 @@ needs to read them and to make temporary tables. Rows travel as CSV through COPY
 Python objects a night's rows would take several times longer.
 """
 
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -52,7 +53,7 @@ class _Dialect(PostgresCompiler):  # type: ignore[misc]
         return sge.paren(self.cast(left, dt.float64)) / sge.paren(self.cast(right, dt.float64))
 
     def visit_ExtractEpochSeconds(self, op: Any, *, arg: Any) -> Any:  # noqa: N802
-        return self.cast(super().visit_ExtractEpochSeconds(op, arg=arg), op.dtype)
+        return self.cast(super().visit_ExtractEpochSeconds(op, arg=arg), dt.int64)  # not to 2038 only
 
     def visit_WindowFunction(self, op: Any, *, func: Any, **how: Any) -> Any:  # noqa: N802
         if isinstance(func, sge.Cast):  # OVER belongs to the sum inside the cast
@@ -100,6 +101,7 @@ def opened(address: str) -> Held:
     connection, schema = _connected(address)
     where = f"schema {schema!r} of {without_secrets(address)}"
     engine = Postgres.from_connection(connection)
+    weakref.finalize(engine, connection.close)
     present = set(engine.list_tables(database=schema))
     if not present:
         raise NoWarehouse(
