@@ -122,7 +122,7 @@ EDGES = (
                 )
             ]
         },
-    ),  # fmt: skip
+    ),
     Edge(
         "money is exact beyond what a float holds",
         lambda past: past.orders.sum("amount_cents"),
