@@ -113,7 +113,12 @@ def java_found() -> bool:
 
 def spark_reading(folder: Path) -> str:
     """The address of a folder read by a small Spark in this process."""
-    settings = {"spark.sql.shuffle.partitions": "2", "spark.default.parallelism": "2"}
+    settings = {
+        "spark.sql.shuffle.partitions": "2",
+        "spark.default.parallelism": "2",
+        # Hundreds of generated classes run once each: compiling them well costs more than they save.
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    }
     return f"spark:local[2]?path={folder}&" + "&".join(f"{name}={value}" for name, value in settings.items())
 
 

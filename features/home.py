@@ -15,7 +15,7 @@ from pathlib import Path
 __all__ = ["data_folder", "scores_folder", "tracking_uri", "warehouse_address", "without_secrets"]
 
 SECRETS = re.compile(
-    r"(?<=://)([^:/@?]*):[^@/]+@|\b(password|token|sslpassword|passwd)=[^&;?]*", re.IGNORECASE
+    r"(?<=://)([^:/@?]*):[^@?]+@|([\w.]*(?:password|passwd|token|secret)[\w.]*)=[^&;?]*", re.IGNORECASE
 )
 
 

@@ -24,6 +24,29 @@ WITHIN_FEATURES = {
     "features.rows": {"features.needs", "features.sources", "features.timeline"},
     "features.passes": {"features.needs", "features.timeline"},
     "features.planner": {"features.needs", "features.passes", "features.rows"},
+    "features.engines.held": set(),
+    "features.engines.copy": set(),
+    "features.engines.postgres": {
+        "features.engines.copy",
+        "features.engines.held",
+        "features.errors",
+        "features.home",
+        "features.sources",
+    },
+    "features.engines.spark": {
+        "features.engines.held",
+        "features.errors",
+        "features.home",
+        "features.pointer",
+        "features.sources",
+    },
+    "features.warehouse": {
+        "features.engines.held",
+        "features.errors",
+        "features.home",
+        "features.pointer",
+        "features.sources",
+    },
     "features.feature": {"features.planner", "features.rows", "features.sources"},
 }
 VIEWS = sorted((ROOT / "features" / "views").glob("[a-z]*.py"))
