@@ -7,13 +7,14 @@
     sc://host:15002?database=crm              Spark Connect; `;token=…` as Spark writes it
 
 `path` may be a warehouse folder with its `CURRENT` pointer, wherever Spark can read. Other parameters that begin
-with `spark.` are Spark's own settings: `&spark.driver.memory=8g`. Rows come back as Arrow, through the driver.
+with `spark.` are Spark's own settings: `&spark.driver.memory=8g`. Rows come back as Arrow, through the driver. The
+catalogue of a plain local Spark ends with its process; `&spark.sql.catalogImplementation=hive` keeps one.
 """
 
 import json
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -22,7 +23,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pyspark
 from ibis.backends.pyspark import Backend
-from pyspark.errors import AnalysisException, PySparkException
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from features.engines.held import LEDGER, Held
@@ -45,6 +46,7 @@ LOCAL_SETTINGS = {
     "spark.driver.maxResultSize": "0",  # all feature rows come to the driver, that is the point
     "spark.log.level": "ERROR",
 }
+ABSENT = "PATH_NOT_FOUND"
 SETTINGS = {"spark.sql.session.timeZone": "UTC"}
 
 
@@ -183,8 +185,10 @@ def _folder(engine: Spark, path: str, shown: str) -> Held:
         try:
             rows = session.read.parquet(f"{folder}/{name}")
             rows.schema  # noqa: B018  (Spark Connect reads nothing before that)
-        except AnalysisException:
-            continue
+        except PySparkException as error:
+            if error.getCondition() == ABSENT:
+                continue
+            raise NoWarehouse(f"{folder}/{name} cannot be read by Spark: {error.getCondition()}") from None
         tables[name] = _named(engine, rows, name)
     facts = json.loads(_text(session, f"{folder}/load.json") or "{}")
     complete = {
@@ -220,11 +224,8 @@ def _named(engine: Spark, rows: Any, name: str) -> ir.Table:
 def _text(session: SparkSession, file: str) -> str:
     """A small file's text, read where Spark reads; empty when there is none."""
     try:
-        return "".join(_lines(session, file)).strip()
-    except PySparkException:
-        return ""
-
-
-def _lines(session: SparkSession, file: str) -> Iterator[str]:
-    for row in session.read.text(file, wholetext=True).collect():
-        yield row[0]
+        return "".join(row[0] for row in session.read.text(file, wholetext=True).collect()).strip()
+    except PySparkException as error:
+        if error.getCondition() == ABSENT:
+            return ""
+        raise NoWarehouse(f"{file} cannot be read by Spark: {error.getCondition()}") from None

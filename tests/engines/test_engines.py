@@ -1,6 +1,8 @@
 """One address, any engine: the same rows, the same nights, the same models; and plain words where that cannot be."""
 
 import shutil
+import subprocess
+import sys
 import time
 from datetime import datetime
 from pathlib import Path
@@ -191,3 +193,25 @@ def test_moments_are_utc_whatever_the_machine_thinks(
         monkeypatch.delenv("TZ")
         time.tzset()
     assert found == [{"customer_id": "C00007", "as_of": datetime(2024, 3, 1, 0, 30), "month": 3}]
+
+
+def test_without_java_spark_says_so() -> None:
+    Path("bin").mkdir()  # what Spark's start script calls, and no java
+    for tool in ("bash", "dirname", "env", "ps"):
+        if found := shutil.which(tool):
+            (Path("bin") / tool).symlink_to(found)
+    environment = {
+        "PATH": str(Path("bin").absolute()),
+        "PYTHONPATH": str(Path(nightly.__file__).parent.parent),
+        "WAREHOUSE_URL": "spark:local?path=var/warehouse",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "features.nightly"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Spark 4 needs Java 17 or newer" in done.stderr
+    assert "Traceback" not in done.stderr

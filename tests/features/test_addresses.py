@@ -70,7 +70,7 @@ def test_a_missing_extra_is_named(
     known = builtins.__import__
 
     def without(name: str, *rest: Any, **more: Any) -> Any:
-        if name.split(".")[0] == package:
+        if name.split(".", maxsplit=1)[0] == package:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return known(name, *rest, **more)
 
