@@ -191,6 +191,16 @@ def _forget_older(warehouse: Path, name: str) -> None:
             shutil.rmtree(old)
 
 
+def _default_folder() -> Path:
+    address = warehouse_address()
+    if ":" in address:
+        raise BadData(
+            "WAREHOUSE_URL names an engine, and loads are folders: load --to FOLDER, then fill the engine with "
+            "`python -m features.publish --from FOLDER --to ADDRESS`"
+        )
+    return Path(address)
+
+
 app = typer.Typer(add_completion=False)
 
 
@@ -226,7 +236,7 @@ def main(
     report: Annotated[bool, typer.Option("--report", help="show what the current load was, in full")] = False,
 ) -> None:
     """Validate a delivery and publish it as the warehouse's new content; or reject it and change nothing."""
-    target = warehouse or Path(warehouse_address())
+    target = warehouse or _default_folder()
     if report:
         print(report_of(target).in_full())
         return

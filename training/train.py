@@ -22,7 +22,7 @@ from mlflow.data.meta_dataset import MetaDataset
 from features.certificate import Certificate, Seal
 from features.command import run
 from features.errors import LeakFound
-from features.home import data_folder, warehouse_address
+from features.home import data_folder, warehouse_address, without_secrets
 from features.timeline import moment_named
 from features.warehouse import Warehouse, connect
 from training import artefact, registry
@@ -161,7 +161,9 @@ def _log(task: Task, card: Card, report: Report, data: Dataset, files: list[Path
         f"{scorer}.{name}.high": e.high for scorer, row in report.scorers.items() for name, e in row.items()
     }
     mlflow.log_metrics({**figures, "rows_test": report.rows, "outcomes_test": report.outcomes})
-    source = CodeDatasetSource({"warehouse": warehouse_address(), "code_revision": card.code_revision})
+    source = CodeDatasetSource(
+        {"warehouse": without_secrets(warehouse_address()), "code_revision": card.code_revision}
+    )
     mlflow.log_input(
         MetaDataset(source=source, name=f"{task.name} moments", digest=data.digest), context="training"
     )
