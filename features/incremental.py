@@ -11,12 +11,13 @@ corrections, deletions and a whole new delivery are all seen. Equality with meas
 tests.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import ibis
 import ibis.expr.types as ir
 
 from features import timeline
@@ -25,52 +26,16 @@ from features.contract import SQL_TYPES, literal, quoted
 from features.needs import Need
 from features.passes import KEYS
 from features.planner import needs_table, owned
+from features.reach import Group, Reach, crossing, drift, edge_name
 from features.sources import CANONICAL
 from features.state import Kept
 from features.warehouse import Warehouse
 
-__all__ = ["Group", "Night", "Touched", "groups_of"]
+__all__ = ["Night", "Touched"]
 
 # The needs of one reach measured apart read fewer rows in more queries. Below so many rows, one query is faster.
 ROWS_WORTH_APART = 200_000
-MOMENTS, SEEN = "nightly moments", "nightly seen"
-
-Edge = tuple[str, int | None]  # a column ("" is the row's age) and days: where a row goes in or out by itself
-Reach = tuple[Edge, ...]
-OF_THE_ROWS = frozenset(
-    {"count", "sum", "distinct", "step_count", "step_sum", "step_square_sum", "step_max", "change_count"}
-)
-
-
-@dataclass(frozen=True)
-class Group:
-    """What is needed of one source's rows, of those that name the customer in one of their columns."""
-
-    source: str
-    owner: str
-    needs: tuple[Need, ...]
-
-    @property
-    def name(self) -> str:
-        return self.source if self.owner == "customer_id" else f"{self.source} by {self.owner}"
-
-    @property
-    def file(self) -> str:
-        return f"{self.name.replace(' ', '-')}.parquet"
-
-    @property
-    def columns(self) -> list[str]:
-        """All that its needs read, and what puts rows in order."""
-        read = frozenset().union(*(need.columns for need in self.needs))
-        return sorted(read | {CANONICAL[self.source].key, "happened_at", "known_at"})
-
-    @property
-    def reaches(self) -> dict[Reach | None, list[Need]]:
-        """Its needs by the edges they draw; None for those that can only be measured anew."""
-        found: dict[Reach | None, list[Need]] = {}
-        for need in self.needs:
-            found.setdefault(None if drift(need) is None else reach(need), []).append(need)
-        return found
+MOMENTS, SEEN, ROWS = "nightly moments", "nightly seen", "nightly rows"
 
 
 @dataclass(frozen=True)
@@ -83,37 +48,19 @@ class Touched:
 
 @dataclass(frozen=True)
 class _Part:
-    """Needs that are measured together, for the customers marked by a column of what is seen."""
+    """Needs that are measured together, for the `customers` marked by a column of what is seen."""
 
     needs: list[Need]
     mark: str
     customers: int
 
-
-def groups_of(needs: Iterable[Need]) -> list[Group]:
-    """The needs by source and owner."""
-    found: dict[tuple[str, str], list[Need]] = {}
-    for need in needs:
-        found.setdefault((need.source, need.selection.owner), []).append(need)
-    return [Group(source, owner, tuple(some)) for (source, owner), some in found.items()]
-
-
-def reach(need: Need) -> Reach:
-    """The edges at which rows enter or leave it with nothing but time passing."""
-    window: Reach = () if need.days is None else (("", need.days),)
-    return window if need.selection.ahead is None else (*window, need.selection.ahead)
-
-
-def drift(need: Need) -> int | None:
-    """By how much it changes with each second that passes over the same rows while none crosses an edge: 1 for
-    an age, -1 for the time until a date, 0 for most. None when that cannot be told."""
-    if need.how == "change_age":
-        return 1
-    if need.how in OF_THE_ROWS:
-        return None if (need.how, need.column) == ("sum", "age_s") else 0
-    if need.how in ("min", "max", "latest"):
-        return 1 if need.column == "age_s" else -1 if need.reads_a_timestamp else 0
-    return None
+    def rows(self, marked: ir.Table) -> ir.BooleanValue:
+        """Which rows it measures: of its customers, as far back as it looks. A row before that may still be what
+        the oldest of them is compared with."""
+        days = [need.days for need in self.needs]
+        if None in days or any(need.compares for need in self.needs):
+            return marked[self.mark]
+        return marked[self.mark] & timeline.within(marked, max(some for some in days if some is not None))
 
 
 @dataclass(frozen=True)
@@ -140,14 +87,15 @@ class Night:
         try:
             yield cls(warehouse, moments, as_of, folder, before)
         finally:
-            warehouse.engine.raw_sql(f"DROP TABLE IF EXISTS {quoted(MOMENTS)}")
+            for name in (MOMENTS, SEEN, ROWS):
+                warehouse.engine.raw_sql(f"DROP TABLE IF EXISTS {quoted(name)}")
 
     def needs(self, groups: Iterable[Group]) -> ir.Table:
         """What was written: one row per moment with a column per need."""
         found = self.moments
         for group in groups:
             file = self.warehouse.engine.read_parquet(
-                self.folder / group.file, table_name=f"nightly {group.name}"
+                Kept(self.folder, self.as_of).file(group.name), table_name=f"nightly {group.name}"
             )
             found = found.left_join(file.drop("fingerprint"), "customer_id").drop("customer_id_right")
         return found
@@ -155,94 +103,87 @@ class Night:
     def measure(self, group: Group) -> Touched:
         """Write what the group needs: a row for each customer who has rows, with their fingerprint."""
         self._look(group)
-        try:
-            customers, measured, rows, *by_reach = self._one(
-                "count(*), count_if(somehow), coalesce(sum(rows) FILTER (somehow), 0)"
-                + "".join(f", count_if({_mark(n)})" for n in range(len(group.reaches)))
-            )
-            parts = [_Part(list(group.needs), "somehow", measured)]
-            if self.before and rows >= ROWS_WORTH_APART:
-                parts = [
-                    _Part(needs, _mark(n), by_reach[n]) for n, needs in enumerate(group.reaches.values())
-                ]
-            self._write(group, parts)
-        finally:
-            self._run(f"DROP TABLE IF EXISTS {quoted(SEEN)}")
+        marks = [_mark(n) for n in range(len(group.reaches))]
+        counts = ", ".join(f"count_if({mark})" for mark in marks)
+        customers, measured, rows, *by_reach = self._one(
+            f"count(*), count_if(somehow), coalesce(sum(rows) FILTER (somehow), 0), {counts}"
+        )
+        parts = [_Part(list(group.needs), "somehow", measured)]
+        if self.before and rows >= ROWS_WORTH_APART:
+            parts = [_Part(*each) for each in zip(group.reaches.values(), marks, by_reach, strict=True)]
+        if self.before:
+            self._carry(group, [part for part in parts if part.customers], self.before)
+        else:
+            found = needs_table(self.moments, group.needs, self.warehouse.tables, timeline.past)
+            values = {need.name: f"found.{quoted(need.name)}" for need in group.needs}
+            self._write(group, values, [f"LEFT JOIN ({self._sql(found)}) found USING (customer_id)"])
         return Touched(customers, measured)
 
     def _look(self, group: Group) -> None:
         """Per customer, what rows there are and whether the needs of each reach are touched."""
         rows = timeline.past(self.moments, owned(self.warehouse.tables[group.source], group.owner))
-        edges = sorted({edge for found in group.reaches for edge in found or ()}, key=repr)
-        if self.before:
-            rows = _crossing(rows, edges, self.before.as_of)
         columns = ", ".join(quoted(name) for name in group.columns)
-        # Hashed twice, so that two rows which swap values do not cancel in the sum.
-        print_of_rows = f"CAST(sum(hash(hash({columns}))) % 18446744073709551616 AS UBIGINT) AS fingerprint"
-        crossed = [
-            f"coalesce(bool_or({quoted(_name(edge))}), false) AS {quoted(_name(edge))}" for edge in edges
+        found = [
+            "customer_id, as_of, count(*) AS rows",
+            # Hashed twice, so that two rows which swap values do not cancel in the sum.
+            f"CAST(sum(hash(hash({columns}))) % 18446744073709551616 AS UBIGINT) AS fingerprint",
         ]
-        found = ", ".join(
-            ["customer_id, as_of, count(*) AS rows", print_of_rows, *(crossed if self.before else [])]
-        )
-        seen = f"SELECT {found} FROM ({self._sql(rows)}) GROUP BY customer_id, as_of"
-        marks = [f"{self._touched(edges)} AS {_mark(n)}" for n, edges in enumerate(group.reaches)]
+        marks, kept = [f"true AS {_mark(n)}" for n in range(len(group.reaches))], ""
+        if self.before:
+            rows = crossing(rows, group.edges, self.before.as_of)
+            names = [quoted(edge_name(edge)) for edge in group.edges]
+            found += [f"coalesce(bool_or({name}), false) AS {name}" for name in names]
+            marks = [f"{_touched(reach)} AS {_mark(n)}" for n, reach in enumerate(group.reaches)]
+            kept = f" LEFT JOIN ({_content(self.before.file(group.name))}) kept USING (customer_id)"
+        seen = f"SELECT {', '.join(found)} FROM ({self._sql(rows)}) GROUP BY customer_id, as_of"
         somehow = " OR ".join(_mark(n) for n in range(len(marks)))
-        kept = f" LEFT JOIN ({self._kept(group)}) kept USING (customer_id)" if self.before else ""
-        self._run(
-            f"CREATE OR REPLACE TEMP TABLE {quoted(SEEN)} AS SELECT seen.*, {', '.join(marks)}, "
-            f"{somehow} AS somehow FROM ({seen}) seen{kept}"
+        self._create(
+            SEEN, f"SELECT seen.*, {', '.join(marks)}, {somehow} AS somehow FROM ({seen}) seen{kept}"
         )
 
-    def _touched(self, edges: Reach | None) -> str:
-        if not self.before or edges is None:
-            return "true"
-        tests = [
-            "kept.fingerprint IS DISTINCT FROM seen.fingerprint",
-            *(quoted(_name(edge)) for edge in edges),
-        ]
-        return f"({' OR '.join(tests)})"
-
-    def _write(self, group: Group, parts: list[_Part]) -> None:
-        values, joins = ["seen.customer_id", "seen.fingerprint"], []
+    def _carry(self, group: Group, parts: list[_Part], before: Kept) -> None:
+        """Write the needs that are kept, replaced by measured ones where a customer is touched."""
+        elapsed_s = int((self.as_of - before.as_of).total_seconds())
+        values = {need.name: _moved(need, elapsed_s) for need in group.needs}
+        joins = [f"LEFT JOIN ({_content(before.file(group.name))}) kept USING (customer_id)"]
+        if parts:
+            self._stage(group, parts)
+            staged = self._temporary(ROWS)
         for n, part in enumerate(parts):
-            types: dict[str, str] = {}
-            if part.customers or not self.before:
-                measured = self._measured(part)
-                types = {need.name: SQL_TYPES[str(measured[need.name].type())] for need in part.needs}
-                joins.append(f"LEFT JOIN ({self._sql(measured)}) part{n} USING (customer_id)")
-            values += [self._value(need, part, f"part{n}", types) for need in part.needs]
-        joins += [f"LEFT JOIN ({self._kept(group)}) kept USING (customer_id)"] if self.before else []
-        target = literal(str(self.folder / group.file))
-        self._run(
-            f"COPY (SELECT {', '.join(values)} FROM {quoted(SEEN)} seen {' '.join(joins)}) "
-            f"TO '{target}' (FORMAT parquet, COMPRESSION zstd)"
-        )
+            measured = self._measured(part, staged.filter(part.rows(staged)))
+            joins.append(f"LEFT JOIN ({measured}) part{n} USING (customer_id)")
+            for need in part.needs:
+                name = quoted(need.name)
+                values[need.name] = f"CASE WHEN {part.mark} THEN part{n}.{name} ELSE {values[need.name]} END"
+        self._write(group, values, joins)
 
-    def _measured(self, part: _Part) -> ir.Table:
-        seen = self.warehouse.engine.table(SEEN, database=("temp", "main"))
+    def _stage(self, group: Group, parts: list[_Part]) -> None:
+        """Read the rows that the parts measure, once."""
+        seen = self._temporary(SEEN)
+        marks = sorted({part.mark for part in parts})
+        touched = seen.filter(seen.somehow).select(*KEYS, *marks)
+        rows = timeline.past(touched, owned(self.warehouse.tables[group.source], group.owner))
+        rows = rows.filter(ibis.or_(*(part.rows(rows) for part in parts)))
+        self._create(ROWS, self._sql(rows.select(*KEYS, *group.columns, "age_s", "day", *marks)))
+
+    def _measured(self, part: _Part, rows: ir.Table) -> str:
+        seen = self._temporary(SEEN)
         moments = seen.filter(seen[part.mark]).select(*KEYS)
-        return needs_table(moments, part.needs, self.warehouse.tables, timeline.past)
+        tables = {need.source: rows for need in part.needs}
+        return self._sql(needs_table(moments, part.needs, tables, lambda _, found: found))
 
-    def _value(self, need: Need, part: _Part, alias: str, types: dict[str, str]) -> str:
-        """A column of the file: measured, carried over, or one of them customer by customer. Engines widen sums,
-        so that what is measured is cast to the declared type."""
-        name = quoted(need.name)
-        carried = f"kept.{name}"
-        if self.before and (
-            moved := (drift(need) or 0) * int((self.as_of - self.before.as_of).total_seconds())
-        ):
-            carried += f" + ({moved})"
-        if not types:
-            return f"{carried} AS {name}"
-        measured = f"CAST({alias}.{name} AS {types[need.name]})"
-        if not self.before:
-            return f"{measured} AS {name}"
-        return f"CASE WHEN seen.{part.mark} THEN {measured} ELSE {carried} END AS {name}"
+    def _write(self, group: Group, values: Mapping[str, str], joins: Iterable[str]) -> None:
+        """The group's file. Engines widen sums, so that every value is cast to its declared type."""
+        cast = [f"CAST({values[need.name]} AS {_type(need)}) AS {quoted(need.name)}" for need in group.needs]
+        found = f"SELECT customer_id, seen.fingerprint, {', '.join(cast)} FROM {quoted(SEEN)} seen {' '.join(joins)}"
+        target = literal(str(Kept(self.folder, self.as_of).file(group.name)))
+        self._run(f"COPY ({found}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)")
 
-    def _kept(self, group: Group) -> str:
-        assert self.before
-        return f"SELECT * FROM read_parquet('{literal(str(self.before.folder / group.file))}')"
+    def _temporary(self, name: str) -> ir.Table:
+        return self.warehouse.engine.table(name, database=("temp", "main"))
+
+    def _create(self, name: str, content: str) -> None:
+        self._run(f"CREATE OR REPLACE TEMP TABLE {quoted(name)} AS {content}")
 
     def _sql(self, expression: ir.Table) -> str:
         return str(self.warehouse.engine.compile(expression))
@@ -254,25 +195,29 @@ class Night:
         return tuple(self.warehouse.engine.raw_sql(f"SELECT {values} FROM {quoted(SEEN)}").fetchone())
 
 
-def _crossing(rows: ir.Table, edges: Iterable[Edge], then: datetime) -> ir.Table:
-    """The rows with a column per edge: whether they lie on another side of it than at the moment `then`."""
-    now = rows.mutate(**{f"now {_name(edge)}": _inside(rows, edge) for edge in edges})
-    earlier = timeline.seen_from(now, then)
-    moved = {_name(edge): now[f"now {_name(edge)}"] != _inside(earlier, edge) for edge in edges}
-    return earlier.mutate(**moved)
+def _touched(reach: Reach | None) -> str:
+    """Whether needs of that reach must be measured anew: the rows are not the same, or one crossed an edge."""
+    if reach is None:
+        return "true"
+    crossed = (quoted(edge_name(edge)) for edge in reach)
+    return f"({' OR '.join(['kept.fingerprint IS DISTINCT FROM seen.fingerprint', *crossed])})"
 
 
-def _inside(rows: ir.Table, edge: Edge) -> ir.BooleanValue:
-    column, days = edge
-    if column:
-        return timeline.within_next(rows, column, days)
-    assert days is not None
-    return timeline.within(rows, days)
+def _moved(need: Need, elapsed_s: int) -> str:
+    """The kept value, so many seconds later."""
+    seconds = (drift(need) or 0) * elapsed_s
+    return f"kept.{quoted(need.name)} + ({seconds})" if seconds else f"kept.{quoted(need.name)}"
 
 
-def _name(edge: Edge) -> str:
-    column, days = edge
-    return f"edge {column or 'age'} {days}"
+def _type(need: Need) -> str:
+    if need.how in ("min", "max", "latest") and need.column not in ("age_s", "day"):
+        declared = CANONICAL[need.source][need.column].type
+        return SQL_TYPES["int64" if declared == "timestamp" else declared]
+    return SQL_TYPES["int64"]
+
+
+def _content(file: Path) -> str:
+    return f"SELECT * FROM read_parquet('{literal(str(file))}')"
 
 
 def _mark(number: int) -> str:

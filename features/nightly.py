@@ -30,9 +30,10 @@ from features.command import run
 from features.errors import BadData, NoWarehouse
 from features.feature_set import available
 from features.home import data_folder
-from features.incremental import Night, Touched, groups_of
+from features.incremental import Night, Touched
 from features.planner import compute, needs_for, project
 from features.pointer import point, pointed
+from features.reach import groups_of
 from features.rows import Definition
 from features.state import Kept, beside, kept, seal, why_not_on
 from features.timeline import moment_named

@@ -33,6 +33,9 @@ class Kept:
     folder: Path
     as_of: datetime
 
+    def file(self, group: str) -> Path:
+        return self.folder / f"{group.replace(' ', '-')}.parquet"
+
 
 def beside(rows: Path) -> Path:
     """Where the needs lie that belong to a file of rows."""
