@@ -24,6 +24,8 @@ WITHIN_FEATURES = {
     "features.rows": {"features.needs", "features.sources", "features.timeline"},
     "features.passes": {"features.needs", "features.timeline"},
     "features.planner": {"features.needs", "features.passes", "features.rows"},
+    "features.reach": {"features.needs", "features.sources", "features.timeline"},
+    "features.state": {"features.digest", "features.feature", "features.needs"},
     "features.feature": {"features.planner", "features.rows", "features.sources"},
 }
 VIEWS = sorted((ROOT / "features" / "views").glob("[a-z]*.py"))
