@@ -30,7 +30,7 @@ from worlds.carmaker.world import World
 from worlds.carmaker.write import write_world
 
 CUSTOMERS = int(os.environ.get("CUSTOMERS", "20000"))
-RUNS, SEED, LOOKUPS = 5, 7, 2_000
+RUNS, SEED, LOOKUPS = 3, 7, 2_000
 GAPS = {"the night before": 1, "a week before": 7}
 
 

@@ -4,7 +4,8 @@
 
 The file is Arrow IPC, sorted by customer and mapped into memory: finding a customer is a binary search. It
 holds each feature and, per cohort, the reason why a customer may not be asked about (null: may be). Files are
-never rewritten; the pointer `CURRENT` names the newest.
+never rewritten; the pointer `CURRENT` names the newest. What the features needed is kept beside the rows, for the
+next night to start from (see `features.incremental`).
 """
 
 import json
@@ -31,6 +32,7 @@ from features.errors import BadData, NoWarehouse
 from features.feature_set import available
 from features.home import data_folder
 from features.incremental import Night, Touched
+from features.needs import Need
 from features.planner import compute, needs_for, project
 from features.pointer import point, pointed
 from features.reach import groups_of
@@ -90,8 +92,9 @@ def materialise(
         if why := why_not_on(warehouse.engine):
             made = _write(rows(everyone(warehouse, [as_of]), warehouse), warehouse, as_of, Work(why), staged)
         else:
-            before = _before(folder, warehouse) if incremental else "it was asked for"
-            made = _with_needs(warehouse, as_of, before, staged, staged_needs)
+            needs = needs_for(_definitions(warehouse))
+            before = _before(folder, needs, warehouse) if incremental else "it was asked for"
+            made = _with_needs(needs, warehouse, as_of, before, staged, staged_needs)
             staged_needs.rename(beside(target))
         staged.rename(target)
     finally:
@@ -102,26 +105,29 @@ def materialise(
     return made
 
 
-def _before(folder: Path, warehouse: Warehouse) -> Kept | str:
+def _before(folder: Path, needs: Sequence[Need], warehouse: Warehouse) -> Kept | str:
     """What is kept beside the current rows, or why it is of no use."""
     if not (name := pointed(folder)):
         return "there are no rows before"
-    return kept(beside(folder / name), needs_for(_definitions(warehouse)), warehouse.engine)
+    return kept(beside(folder / name), needs, warehouse.engine)
 
 
 def _with_needs(
-    warehouse: Warehouse, as_of: datetime, before: Kept | str, staged: Path, staged_needs: Path
+    needs: Sequence[Need],
+    warehouse: Warehouse,
+    as_of: datetime,
+    before: Kept | str,
+    staged: Path,
+    staged_needs: Path,
 ) -> "NightlyRows":
     """Write the needs, group by group, and the rows that the definitions make of them."""
-    definitions = _definitions(warehouse)
-    with Night.begun(warehouse, as_of, staged_needs, None if isinstance(before, str) else before) as night:
-        groups = groups_of(needs_for(definitions))
+    why, usable = (before, None) if isinstance(before, str) else ("", before)
+    groups = groups_of(needs)
+    with Night.begun(warehouse, as_of, staged_needs, usable) as night:
         touched = {group.name: night.measure(group) for group in groups}
-        seal(staged_needs, as_of, needs_for(definitions), warehouse.engine)
-        work = Work(before if isinstance(before, str) else "", touched)
-        return _write(
-            _answered(project(night.needs(groups), definitions), warehouse), warehouse, as_of, work, staged
-        )
+        seal(staged_needs, as_of, needs, warehouse.engine)
+        answered = _answered(project(night.needs(groups), _definitions(warehouse)), warehouse)
+        return _write(answered, warehouse, as_of, Work(why, touched), staged)
 
 
 def _write(
