@@ -94,9 +94,7 @@ class Night:
         """What was written: one row per moment with a column per need."""
         found = self.moments
         for group in groups:
-            file = self.warehouse.engine.read_parquet(
-                Kept(self.folder, self.as_of).file(group.name), table_name=f"nightly {group.name}"
-            )
+            file = self.warehouse.engine.sql(_content(Kept(self.folder, self.as_of).file(group.name)))
             found = found.left_join(file.drop("fingerprint"), "customer_id").drop("customer_id_right")
         return found
 
