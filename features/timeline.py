@@ -37,6 +37,7 @@ __all__ = [
     "require_closed",
     "seconds_since_known",
     "seconds_until",
+    "seen_from",
     "spread",
     "within",
     "within_next",
@@ -59,6 +60,12 @@ def past(moments: ir.Table, events: ir.Table) -> ir.Table:
     return rows.mutate(
         age_s=_seconds(rows.as_of) - _seconds(rows.happened_at), day=_seconds(rows.happened_at) // DAY_S
     )
+
+
+def seen_from(rows: ir.Table, as_of: datetime) -> ir.Table:
+    """The same rows as they look from another moment: their `as_of` and `age_s` are those of that moment."""
+    moment = ibis.literal(as_of, "timestamp(6)")
+    return rows.mutate(as_of=moment, age_s=_seconds(moment) - _seconds(rows.happened_at))
 
 
 def future(moments: ir.Table, events: ir.Table, *, horizon_days: int, gap_days: int = 0) -> ir.Table:

@@ -50,6 +50,8 @@ WITHIN_FEATURES = {
         "features.pointer",
         "features.sources",
     },
+    "features.reach": {"features.needs", "features.sources", "features.timeline"},
+    "features.state": {"features.digest", "features.feature", "features.needs"},
     "features.feature": {"features.planner", "features.rows", "features.sources"},
     # Loading: what arrives, what a row must keep, what a source must keep; only `load` knows them all.
     "features.delivery": {"features.errors", "features.sources"},
