@@ -68,6 +68,10 @@ class Spark(Backend):  # type: ignore[misc]
     def _register_in_memory_table(self, op: Any) -> None:
         self._session.createDataFrame(op.data.to_pyarrow(op.schema)).createOrReplaceTempView(op.name)
 
+    def _create_cached_table(self, name: str, expr: ir.Table) -> ir.Table:
+        self._run_pre_execute_hooks(expr)  # the cached query may read tables from memory, too
+        return super()._create_cached_table(name, expr)
+
     def to_pyarrow(
         self, expr: ir.Expr, /, *, params: Any = None, limit: Any = None, **_: Any
     ) -> pa.Table | pa.Array | pa.Scalar:
@@ -88,6 +92,7 @@ def opened(address: str) -> Held:
     asked = address_of(address)
     session = session_at(asked)
     engine = Spark()
+    Spark.register_options()  # which Ibis does only for engines opened by its own name
     engine.do_connect(session)
     shown = without_secrets(address)
     return _folder(engine, asked.path, shown) if asked.path else _database(engine, asked.database, shown)
