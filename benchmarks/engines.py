@@ -117,7 +117,7 @@ def spark_reading(folder: Path) -> str:
         "spark.sql.shuffle.partitions": "2",
         "spark.default.parallelism": "2",
         # Hundreds of generated classes run once each: compiling them well costs more than they save.
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=512m",
     }
     return f"spark:local[2]?path={folder}&" + "&".join(f"{name}={value}" for name, value in settings.items())
 
