@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from features.contract import Delivery
+from features.delivery import Delivery
 from features.load import load
 from features.sources import CANONICAL
 from features.warehouse import connect

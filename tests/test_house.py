@@ -22,8 +22,11 @@ WITHIN_FEATURES = {
     "features.timeline": {"features.errors"},
     "features.needs": {"features.sources", "features.timeline"},
     "features.rows": {"features.needs", "features.sources", "features.timeline"},
-    "features.passes": {"features.needs", "features.timeline"},
+    "features.passes": {"features.needs", "features.sources", "features.timeline"},
     "features.planner": {"features.needs", "features.passes", "features.rows"},
+    "features.certificate": {"features.errors"},
+    "features.attributes": {"features.errors", "features.timeline"},
+    "features.foresight": {"features.certificate"},
     "features.engines.held": set(),
     "features.engines.copy": set(),
     "features.engines.postgres": {
@@ -47,7 +50,23 @@ WITHIN_FEATURES = {
         "features.pointer",
         "features.sources",
     },
+    "features.reach": {"features.needs", "features.sources", "features.timeline"},
+    "features.state": {"features.digest", "features.feature", "features.needs"},
     "features.feature": {"features.planner", "features.rows", "features.sources"},
+    # Loading: what arrives, what a row must keep, what a source must keep; only `load` knows them all.
+    "features.delivery": {"features.errors", "features.sources"},
+    "features.contract": {"features.errors", "features.sources"},
+    "features.maturity": {"features.errors", "features.sources"},
+    "features.parts": set(),
+    "features.profile": {"features.contract", "features.sources"},
+    "features.checks": {"features.profile", "features.sources"},
+    "features.intake": {
+        "features.contract",
+        "features.delivery",
+        "features.errors",
+        "features.progress",
+        "features.sources",
+    },
 }
 VIEWS = sorted((ROOT / "features" / "views").glob("[a-z]*.py"))
 

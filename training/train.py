@@ -19,7 +19,9 @@ import typer
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 
+from features.certificate import Certificate, Seal
 from features.command import run
+from features.errors import LeakFound
 from features.home import data_folder, warehouse_address, without_secrets
 from features.timeline import moment_named
 from features.warehouse import Warehouse, connect
@@ -29,6 +31,7 @@ from training.challenger import fit_linear, linear_probabilities
 from training.dataset import Dataset, Parts, Plan, dataset, plan, split, telling
 from training.evaluate import Report, evaluate
 from training.figures import draw
+from training.leak_hunt import certificate
 from training.model import Model, fit, numbers
 from training.report import render
 from training.tasks import Task, task_named
@@ -52,7 +55,7 @@ class Trained:
 
 
 def train(task: Task, warehouse: Warehouse, planned: Plan, *, oracle: Oracle | None = None) -> Trained:
-    """Fit, compare, explain, register; promote when no rule of the task ranks better.
+    """Fit, compare, certify, explain, register; promote when no rule of the task ranks better and nothing leaks.
 
     `oracle` gives the true probabilities of test moments, where a world is invented: one more scorer to compare
     with, and nothing else. Raises `OpenWindow` or `NotTrainable` before anything is logged.
@@ -71,7 +74,8 @@ def train(task: Task, warehouse: Warehouse, planned: Plan, *, oracle: Oracle | N
         probabilities["oracle"] = oracle(parts.test)
     ranks = {rule.name: rule.score(parts.test) for rule in task.rules}
     report = evaluate(task.name, parts.test, probabilities, ranks)
-    card = _card(task, planned, data, parts, model, report, probabilities["model"])
+    certified = certificate(task, warehouse, planned, data)
+    card = _card(task, planned, data, parts, model, report, probabilities["model"], certified.seal)
     with registry.tracked(f"train {task.name}") as active, tempfile.TemporaryDirectory() as scratch:
         folder = artefact.write(model, card, artefact.golden_rows(tested), Path(scratch) / "model")
         pictures = draw(Path(scratch) / "figures", parts.test["outcome"].to_numpy(), probabilities, ranks)
@@ -79,8 +83,9 @@ def train(task: Task, warehouse: Warehouse, planned: Plan, *, oracle: Oracle | N
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(render(card, report, pictures, _concepts(model, data, tested), data.excluded))
         _log(task, card, report, data, [page, *pictures.values()])
+        _log_certificate(certified)
         made = registry.register(task.name, folder, card)
-        promoted = not card.unbeaten
+        promoted = not card.hindrances
         mlflow.set_tags({"version": made, "promoted": str(promoted).lower()})
     if promoted:
         registry.promote(task.name, made)
@@ -95,6 +100,7 @@ def _card(
     model: Model,
     report: Report,
     probabilities: np.ndarray,
+    seal: Seal,
 ) -> Card:
     last_test = parts.test["as_of"] == max(planned.test)
     return Card(
@@ -125,6 +131,7 @@ def _card(
         code_revision=_revision(),
         packages={package: version(package) for package in RUNTIME},
         made_at=datetime.now(UTC).replace(tzinfo=None, microsecond=0),
+        certificate=seal,
     )
 
 
@@ -163,6 +170,11 @@ def _log(task: Task, card: Card, report: Report, data: Dataset, files: list[Path
     for file in files:
         mlflow.log_artifact(str(file), "report")
     mlflow.log_text(card.to_json().decode(), "card.json")
+
+
+def _log_certificate(certified: Certificate) -> None:
+    mlflow.log_text(certified.to_json().decode(), "certificate.json")
+    mlflow.set_tags({"certificate": certified.digest, "leaks": ", ".join(certified.leaks[:20]) or "none"})
 
 
 def _revision() -> str:
@@ -206,9 +218,11 @@ def main(
     state = (
         "is the champion now"
         if trained.promoted
-        else f"was not promoted: behind {', '.join(trained.card.unbeaten)}"
+        else f"was not promoted: {'; '.join(trained.card.hindrances)}"
     )
     print(f"\n{task} version {trained.version} {state}\nrun     {trained.run_id}\nreport  {trained.page}")
+    if (seal := trained.card.certificate) and not seal.clean:
+        raise LeakFound(f"{task} version {trained.version} may not be promoted. {seal.finding}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from features.contract import Delivery, deliveries_in
+from features.delivery import Delivery, deliveries_in
 from features.errors import BadData, NoWarehouse
 from features.load import app, load
 from features.sources import CANONICAL
