@@ -44,6 +44,8 @@ LOCAL_SETTINGS = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.memory": "4g",
     "spark.driver.maxResultSize": "0",  # all feature rows come to the driver, that is the point
+    # Each of some sixty joins and aggregates takes whole pages of a task's memory; the default of 64 MB is too many.
+    "spark.buffer.pageSize": "2m",
     "spark.log.level": "ERROR",
 }
 ABSENT = "PATH_NOT_FOUND"
