@@ -339,7 +339,7 @@ referrals = _source(
     "invitations by customers and what came of them",
     "referral_id",
     Column("kind", "string", "step", required=True, values=("invited", "registered", "ordered")),
-    Column("invitee_id", "string", "customer who was invited", optional=True),
+    Column("invitee_id", "string", "customer who was invited", optional=True, references="customers"),
 )
 
 charges = _source(

@@ -50,6 +50,7 @@ WITHIN_FEATURES = {
         "features.pointer",
         "features.sources",
     },
+    "features.pieces": {"features.sources", "features.warehouse"},
     "features.reach": {"features.needs", "features.sources", "features.timeline"},
     "features.state": {"features.digest", "features.feature", "features.needs"},
     "features.feature": {"features.planner", "features.rows", "features.sources"},
