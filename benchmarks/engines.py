@@ -28,7 +28,7 @@ from rich.table import Table
 from benchmarks.record import write
 from features import timeline
 from features.cohorts import COHORTS
-from features.contract import deliveries_in
+from features.delivery import deliveries_in
 from features.feature_set import FEATURES
 from features.load import load
 from features.nightly import excluded_column
