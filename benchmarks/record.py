@@ -10,7 +10,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["Ratios", "record"]
+__all__ = ["Ratios", "record", "write"]
 
 PACKAGES = ("duckdb", "ibis-framework", "lightgbm", "numpy", "pandas", "scikit-learn")
 Ratios = Mapping[str, Sequence[float]]
@@ -28,14 +28,15 @@ def record(
     for label, row in rows.items():
         table.add_row(label, *(_cell(row[column]) if column in row else "-" for column in columns))
     Console(width=None if Console().is_terminal else 150).print(table)
+    return write(name, {"title": title, "facts": facts or {}, "runs": rows})
+
+
+def write(name: str, result: Mapping[str, object]) -> Path:
+    """Write a result with the versions it was measured with to `var/bench/NAME.json`."""
     file = Path("var/bench") / f"{name}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     versions = {package: version(package) for package in PACKAGES} | {"python": platform.python_version()}
-    file.write_text(
-        json.dumps(
-            {"name": name, "title": title, "versions": versions, "facts": facts or {}, "runs": rows}, indent=1
-        )
-    )
+    file.write_text(json.dumps({"name": name, "versions": versions} | dict(result), indent=1))
     print(f"every run: {file}")
     return file
 

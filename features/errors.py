@@ -7,6 +7,7 @@
     ├── UnknownMoment      a text that names no moment
     ├── UnknownName        a task, feature or cohort that does not exist
     ├── NotTrainable       too little, or too uniform, to learn from
+    ├── LeakFound          a feature or column that knows what was not known at its moment
     ├── BadModel           model files that are missing, altered or of another contract
     └── NoChampion         no model has been promoted for a task
 
@@ -18,6 +19,7 @@ from collections.abc import Iterable
 __all__ = [
     "BadData",
     "BadModel",
+    "LeakFound",
     "NoChampion",
     "NoWarehouse",
     "NotTrainable",
@@ -56,6 +58,10 @@ class UnknownMoment(PropensityError):
 
 
 class NotTrainable(PropensityError):
+    pass
+
+
+class LeakFound(PropensityError):
     pass
 
 

@@ -9,9 +9,14 @@ then follow the link, so that what was tried last is what the commands speak abo
 """
 
 import os
+import re
 from pathlib import Path
 
-__all__ = ["data_folder", "scores_folder", "tracking_uri", "warehouse_address"]
+__all__ = ["data_folder", "scores_folder", "tracking_uri", "warehouse_address", "without_secrets"]
+
+SECRETS = re.compile(
+    r"(?<=://)([^:/@?]*):[^@?]+@|([\w.]*(?:password|passwd|token|secret)[\w.]*)=[^&;?]*", re.IGNORECASE
+)
 
 
 def data_folder() -> Path:
@@ -22,6 +27,11 @@ def data_folder() -> Path:
 
 def warehouse_address() -> str:
     return os.environ.get("WAREHOUSE_URL") or str(data_folder() / "warehouse")
+
+
+def without_secrets(address: str) -> str:
+    """An address as errors and records may show it: passwords and tokens replaced by `***`."""
+    return SECRETS.sub(lambda found: f"{found[2]}=***" if found[2] else f"{found[1]}:***@", address)
 
 
 def tracking_uri() -> str:

@@ -8,7 +8,8 @@ A timestamp column is measured in whole seconds from the moment: ahead is positi
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ibis
@@ -139,6 +140,15 @@ class Need:
         parts += [f"{self.days}d"] if self.days is not None else []
         return _short(" ".join(part for part in parts if part))
 
+    def anywhere(self) -> "Need":
+        """The same measure of all rows of its source."""
+        return replace(self, selection=Selection(self.source, self.selection.owner))
+
+    def without(self, tests: Collection[tuple[str, tuple[str, ...]]]) -> "Need":
+        """The same measure of rows that have passed these `where` tests already."""
+        left = tuple(test for test in self.selection.where if test not in tests)
+        return replace(self, selection=replace(self.selection, where=left))
+
     @property
     def columns(self) -> frozenset[str]:
         """The source's columns it reads to measure or to select."""
@@ -149,8 +159,6 @@ class Need:
 
     @property
     def marks(self) -> tuple[Mark, ...]:
-        if self.how == "latest":
-            return (*self.selection.marks, Mark("place", self.source))
         return (*self.selection.marks, self._before) if self.compares else self.selection.marks
 
     @property
@@ -173,11 +181,9 @@ class Need:
             case "sum":
                 return rows[self.column].sum(where=chosen).cast("int64")
             case "min" | "max":
-                return getattr(self._measured(rows), self.how)(where=chosen)
+                return getattr(self.measured(rows), self.how)(where=chosen)
             case "distinct":
                 return rows[self.column].nunique(where=chosen)
-            case "latest":
-                return self._latest(rows, chosen)
         raise ValueError(f"no measure is called {self.how!r}")
 
     def _comparison(self, rows: ir.Table, chosen: ir.BooleanValue | None) -> ir.Value:
@@ -198,14 +204,6 @@ class Need:
                 return step.max(where=chosen)
         raise ValueError(f"no measure is called {self.how!r}")
 
-    def _latest(self, rows: ir.Table, chosen: ir.BooleanValue | None) -> ir.Value:
-        """The value at the first place chosen. Engines differ on argmin over nulls, so it only sees values, and
-        counts only when no chosen row without one is newer."""
-        place, value = rows[Mark("place", self.source).name], self._measured(rows)
-        told = value.notnull() if chosen is None else chosen & value.notnull()
-        first, first_told = place.min(where=chosen), place.min(where=told)
-        return ibis.ifelse(first == first_told, value.argmin(place, where=told), ibis.null(value.type()))
-
     @property
     def reads_a_timestamp(self) -> bool:
         """Whether its column is a time, measured from the moment."""
@@ -214,7 +212,8 @@ class Need:
             and CANONICAL[self.source][self.column].type == "timestamp"
         )
 
-    def _measured(self, rows: ir.Table) -> Any:
+    def measured(self, rows: ir.Table) -> Any:
+        """Its column's value in each row."""
         return seconds_until(rows, self.column) if self.reads_a_timestamp else rows[self.column]
 
 

@@ -4,14 +4,17 @@
 
 The file is Arrow IPC, sorted by customer and mapped into memory: finding a customer is a binary search. It
 holds each feature and, per cohort, the reason why a customer may not be asked about (null: may be). Files are
-never rewritten; the pointer `CURRENT` names the newest.
+never rewritten; the pointer `CURRENT` names the newest. What the features needed is kept beside the rows, for the
+next night to start from (see `features.incremental`).
 """
 
 import json
+import shutil
+import time
 import uuid
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -19,22 +22,30 @@ from typing import Annotated
 import ibis.expr.types as ir
 import pyarrow as pa
 import typer
+from rich.console import Console
+from rich.table import Table
 
 from features import timeline
-from features.cohorts import COHORTS, everyone
+from features.cohorts import COHORTS, Cohort, everyone
 from features.command import run
 from features.errors import BadData, NoWarehouse
 from features.feature_set import available
 from features.home import data_folder
-from features.planner import compute
+from features.incremental import Night, Touched
+from features.needs import Need
+from features.planner import compute, needs_for, project
 from features.pointer import point, pointed
+from features.reach import groups_of
+from features.rows import Definition
+from features.state import Kept, beside, kept, seal, why_not_on
 from features.timeline import moment_named
 from features.warehouse import Warehouse, connect
 
-__all__ = ["NightlyRows", "excluded_column", "latest", "materialise", "rows"]
+__all__ = ["NightlyRows", "Work", "excluded_column", "latest", "materialise", "rows"]
 
 ROWS_PER_BATCH = 65_536
 FILES_KEPT = 2
+ABANDONED_AFTER_S = 86_400
 
 
 def excluded_column(cohort: str) -> str:
@@ -44,42 +55,108 @@ def excluded_column(cohort: str) -> str:
 
 def rows(moments: ir.Table, warehouse: Warehouse) -> ir.Table:
     """Each moment's features and its answers from all cohorts, in one computation."""
-    chosen = available(warehouse)
-    cohorts = [cohort for cohort in COHORTS.values() if warehouse.has(cohort.sources)]
-    definitions = {feature.name: feature.definition for feature in chosen}
-    for cohort in cohorts:
+    return _answered(compute(moments, _definitions(warehouse), warehouse.tables, timeline.past), warehouse)
+
+
+def _cohorts(warehouse: Warehouse) -> list[Cohort]:
+    return [cohort for cohort in COHORTS.values() if warehouse.has(cohort.sources)]
+
+
+def _definitions(warehouse: Warehouse) -> dict[str, Definition]:
+    definitions = {feature.name: feature.definition for feature in available(warehouse)}
+    for cohort in _cohorts(warehouse):
         definitions |= cohort.checks
-    answered = compute(moments, definitions, warehouse.tables, timeline.past)
-    excluded = {excluded_column(cohort.name): cohort.excluded(answered) for cohort in cohorts}
-    return answered.select("customer_id", "as_of", *(feature.name for feature in chosen), **excluded)
+    return definitions
 
 
-def materialise(warehouse: Warehouse, as_of: datetime, folder: Path | None = None) -> "NightlyRows":
+def _answered(computed: ir.Table, warehouse: Warehouse) -> ir.Table:
+    excluded = {excluded_column(cohort.name): cohort.excluded(computed) for cohort in _cohorts(warehouse)}
+    names = (feature.name for feature in available(warehouse))
+    return computed.select("customer_id", "as_of", *names, **excluded)
+
+
+def materialise(
+    warehouse: Warehouse, as_of: datetime, folder: Path | None = None, *, incremental: bool = True
+) -> "NightlyRows":
     """Compute and store the rows of everyone known before `as_of`; they become the current ones.
 
-    Raises `BadData` when nobody is known yet at that date.
+    What everyone's features needed is kept beside the rows, and the next time carried over where that is exact:
+    the result is the same to the bit. `incremental=False` measures everyone. Raises `BadData` when nobody is
+    known yet at that date.
     """
     folder = folder or data_folder() / "features"
     folder.mkdir(parents=True, exist_ok=True)
-    name = f"rows-{as_of:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}.arrow"
+    target = folder / f"rows-{as_of:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}.arrow"
+    staged, staged_needs = folder / f".{target.name}", folder / f".{beside(target).name}"
+    try:
+        if why := why_not_on(warehouse.engine):
+            made = _write(rows(everyone(warehouse, [as_of]), warehouse), warehouse, as_of, Work(why), staged)
+        else:
+            needs = needs_for(_definitions(warehouse))
+            before = _before(folder, needs, warehouse) if incremental else "it was asked for"
+            made = _with_needs(needs, warehouse, as_of, before, staged, staged_needs)
+            staged_needs.rename(beside(target))
+        staged.rename(target)
+    finally:
+        staged.unlink(missing_ok=True)
+        shutil.rmtree(staged_needs, ignore_errors=True)
+    point(folder, target.name)
+    _forget(folder)
+    return made
+
+
+def _before(folder: Path, needs: Sequence[Need], warehouse: Warehouse) -> Kept | str:
+    """What is kept beside the current rows, or why it is of no use."""
+    if not (name := pointed(folder)):
+        return "there are no rows before"
+    return kept(beside(folder / name), needs, warehouse.engine)
+
+
+def _with_needs(
+    needs: Sequence[Need],
+    warehouse: Warehouse,
+    as_of: datetime,
+    before: Kept | str,
+    staged: Path,
+    staged_needs: Path,
+) -> "NightlyRows":
+    """Write the needs, group by group, and the rows that the definitions make of them."""
+    why, usable = (before, None) if isinstance(before, str) else ("", before)
+    groups = groups_of(needs)
+    with Night.begun(warehouse, as_of, staged_needs, usable) as night:
+        touched = {group.name: night.measure(group) for group in groups}
+        seal(staged_needs, as_of, needs, warehouse.engine)
+        answered = _answered(project(night.needs(groups), _definitions(warehouse)), warehouse)
+        return _write(answered, warehouse, as_of, Work(why, touched), staged)
+
+
+def _write(
+    answered: ir.Table, warehouse: Warehouse, as_of: datetime, work: "Work", file: Path
+) -> "NightlyRows":
     facts = {"as_of": as_of.isoformat(), "warehouse": warehouse.digest}
     facts |= {feature.name: feature.fingerprint for feature in available(warehouse)}
-    expression = rows(everyone(warehouse, [as_of]), warehouse).drop("as_of").order_by("customer_id")
+    expression = answered.drop("as_of").order_by("customer_id")
     batches = warehouse.engine.to_pyarrow_batches(expression, chunk_size=ROWS_PER_BATCH)
-    schema = batches.schema.with_metadata({"facts": json.dumps(facts)})
-    beside = folder / f".{name}"
-    with pa.OSFile(str(beside), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+    schema = batches.schema.with_metadata({"facts": json.dumps(facts), "work": json.dumps(asdict(work))})
+    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         for batch in batches:
             writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
-    made = NightlyRows.open(beside)
+    made = NightlyRows.open(file)
     if not len(made):
-        beside.unlink()
         raise BadData(f"nobody is known before {as_of:%Y-%m-%d}; choose a later date")
-    beside.rename(folder / name)
-    point(folder, name)
-    for old in sorted(folder.glob("rows-*.arrow"), key=lambda file: file.stat().st_mtime)[:-FILES_KEPT]:
-        old.unlink()
     return made
+
+
+def _forget(folder: Path) -> None:
+    """Remove older rows with what is kept beside them, and what a run left behind that broke off."""
+    files = sorted(folder.glob("rows-*.arrow"), key=lambda file: file.stat().st_mtime)
+    for old in files[:-FILES_KEPT]:
+        old.unlink()
+        shutil.rmtree(beside(old), ignore_errors=True)
+    owned = {beside(file) for file in files}
+    for left in (*folder.glob(".rows-*"), *folder.glob(".needs-*"), *folder.glob("needs-*")):
+        if left not in owned and time.time() - left.stat().st_mtime > ABANDONED_AFTER_S:
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def latest(folder: Path | None = None) -> "NightlyRows":
@@ -91,6 +168,31 @@ def latest(folder: Path | None = None) -> "NightlyRows":
 
 
 @dataclass(frozen=True)
+class Work:
+    """How rows were made: `why` everyone was measured (empty: not everyone was), and per group of needs whom."""
+
+    why: str
+    touched: Mapping[str, Touched] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, metadata: Mapping[bytes, bytes]) -> "Work":
+        """As it stands in a file of rows; earlier releases did not say."""
+        if b"work" not in metadata:
+            return cls("an earlier release made them")
+        told = json.loads(metadata[b"work"])
+        return cls(told["why"], {group: Touched(**counts) for group, counts in told["touched"].items()})
+
+    def __rich__(self) -> Table:
+        """What a sponsor sees: per source, who was measured anew."""
+        title = f"everyone measured: {self.why}" if self.why else "measured anew; the rest carried over"
+        table = Table("source", "customers", "measured", "share", title=title, title_justify="left", box=None)
+        for name, found in self.touched.items():
+            share = found.measured / max(found.customers, 1)
+            table.add_row(name, f"{found.customers:,}", f"{found.measured:,}", f"{share:.1%}")
+        return table
+
+
+@dataclass(frozen=True)
 class NightlyRows:
     """Feature rows of one date, sorted by customer, mapped from a file."""
 
@@ -99,6 +201,7 @@ class NightlyRows:
     batches: Sequence[pa.RecordBatch]
     first_ids: Sequence[str]
     schema: pa.Schema
+    work: Work
 
     @classmethod
     def open(cls, file: Path) -> "NightlyRows":
@@ -108,7 +211,8 @@ class NightlyRows:
         facts = json.loads(reader.schema.metadata[b"facts"])
         as_of = datetime.fromisoformat(facts.pop("as_of"))
         facts.pop("warehouse")
-        return cls(as_of, facts, batches, [batch.column(0)[0].as_py() for batch in batches], reader.schema)
+        first_ids = [batch.column(0)[0].as_py() for batch in batches]
+        return cls(as_of, facts, batches, first_ids, reader.schema, Work.read(reader.schema.metadata))
 
     def __len__(self) -> int:
         return sum(batch.num_rows for batch in self.batches)
@@ -149,10 +253,14 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def main(
     as_of: Annotated[str, typer.Option(help="the moment whose rows to compute, or latest")] = "latest",
+    incremental: Annotated[
+        bool, typer.Option(help="carry over from the rows before what has not changed; the rows are the same")
+    ] = True,
 ) -> None:
     """Compute and store every customer's feature row for a date."""
     warehouse = connect()
-    made = materialise(warehouse, moment_named(as_of, warehouse.latest_moment))
+    made = materialise(warehouse, moment_named(as_of, warehouse.latest_moment), incremental=incremental)
+    Console().print(made.work)
     print(f"{len(made):,} customers x {len(made.fingerprints)} features as of {made.as_of:%Y-%m-%d}")
 
 

@@ -5,7 +5,7 @@ moments ──► ...                                                           
 moments ◄─── left joins, "nothing" filled in ◄─────────────────────────────────────┘
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
 
 import ibis.expr.types as ir
@@ -14,7 +14,7 @@ from features.needs import ZERO_WHEN_NOTHING, Need
 from features.passes import KEYS, passes
 from features.rows import Definition, needs_of
 
-__all__ = ["compute", "sources_of"]
+__all__ = ["compute", "needs_for", "needs_table", "owned", "project", "sources_of"]
 
 RowsOf = Callable[[ir.Table, ir.Table], ir.Table]
 
@@ -31,18 +31,33 @@ def compute(
     the line in time, `timeline.past` or `timeline.future`. The result is an expression: nothing runs yet.
     Raises `KeyError` when a definition needs a source that `tables` lacks.
     """
-    traced = {name: needs_of(definition) for name, definition in definitions.items()}
-    needs: set[Need] = set().union(*(wanted for _, wanted in traced.values()))
+    return project(needs_table(moments, needs_for(definitions), tables, rows_of), definitions)
+
+
+def needs_for(definitions: Mapping[str, Definition]) -> list[Need]:
+    """All that the definitions need, each once, by name."""
+    needs: set[Need] = set().union(*(needs_of(definition)[1] for definition in definitions.values()))
+    return sorted(needs, key=lambda need: need.name)
+
+
+def needs_table(
+    moments: ir.Table, needs: Iterable[Need], tables: Mapping[str, ir.Table], rows_of: RowsOf
+) -> ir.Table:
+    """One row per moment with a column per need, null where there is nothing to measure."""
     by_source: dict[tuple[str, str], list[Need]] = {}
-    for need in sorted(needs, key=lambda need: need.name):
+    for need in needs:
         by_source.setdefault((need.source, need.selection.owner), []).append(need)
     found: list[ir.Table] = []
     for (source, owner), wanted in by_source.items():
-        found += passes(rows_of(moments.select(*KEYS), _owned(tables[source], owner)), wanted)
-    joined = reduce(_join, found, moments.select(*KEYS))
-    filled = joined.mutate(
-        **{n.name: joined[n.name].fill_null(0) for n in needs if n.how in ZERO_WHEN_NOTHING}
-    )
+        found += passes(rows_of(moments.select(*KEYS), owned(tables[source], owner)), wanted)
+    return reduce(_join, found, moments.select(*KEYS))
+
+
+def project(found: ir.Table, definitions: Mapping[str, Definition]) -> ir.Table:
+    """The columns that the definitions make of a table that holds, by moment, what they need."""
+    traced = {name: needs_of(definition) for name, definition in definitions.items()}
+    needs: set[Need] = set().union(*(wanted for _, wanted in traced.values()))
+    filled = found.mutate(**{n.name: found[n.name].fill_null(0) for n in needs if n.how in ZERO_WHEN_NOTHING})
     return filled.select(*KEYS, **{name: value for name, (value, _) in traced.items()})
 
 
@@ -51,7 +66,7 @@ def sources_of(definition: Definition) -> frozenset[str]:
     return frozenset(need.source for need in needs_of(definition)[1])
 
 
-def _owned(events: ir.Table, owner: str) -> ir.Table:
+def owned(events: ir.Table, owner: str) -> ir.Table:
     """The events under the customer who stands in another of their columns."""
     return events if owner == "customer_id" else events.mutate(customer_id=events[owner])
 

@@ -34,8 +34,9 @@ class Column:
     """One column: type (`string`, `int64`, `boolean`, `timestamp`), meaning, unit and what a value may be.
 
     `required` columns are never null. An `optional` column may be absent from a delivery and is then
-    null throughout. `values` is a closed vocabulary; without one a string is free. `sensitive` columns
-    are read only by a task that declares why. `references` names a source whose key must hold the value.
+    null throughout. `values` is a closed vocabulary; `usual` an open one: other words are loaded, and their
+    share is watched. Without either a string is free. `sensitive` columns are read only by a task that declares
+    why. `references` names a source whose key must hold the value.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Column:
     required: bool = False
     optional: bool = False
     values: tuple[str, ...] | None = None
+    usual: tuple[str, ...] | None = None
     minimum: int | None = None
     maximum: int | None = None
     sensitive: bool = False
@@ -58,7 +60,8 @@ class Column:
 @dataclass(frozen=True)
 class Source:
     """One canonical table. `purpose` is the consent purpose its use needs; `initiated_by` says whose
-    deed a row is: the customer's, the company's, or a column's name that tells it row by row."""
+    deed a row is: the customer's, the company's, or a column's name that tells it row by row. A source
+    said to be complete until an instant has rows within `fresh_days` before it; None where it may be silent."""
 
     name: str
     meaning: str
@@ -66,6 +69,7 @@ class Source:
     columns: tuple[Column, ...]
     purpose: str = "service"
     initiated_by: str = "customer"
+    fresh_days: int | None = None
 
     def __getitem__(self, column: str) -> Column:
         for candidate in self.columns:
@@ -97,6 +101,7 @@ def _source(
     *columns: Column,
     purpose: str = "service",
     initiated_by: str = "customer",
+    fresh_days: int | None = None,
 ) -> Source:
     owner: Column = Column("customer_id", "string", "whose row this is", required=True)
     if name != "customers":
@@ -116,7 +121,7 @@ def _source(
             optional=True,
         ),
     )
-    return Source(name, meaning, key, frame + columns, purpose, initiated_by)
+    return Source(name, meaning, key, frame + columns, purpose, initiated_by, fresh_days)
 
 
 customers = _source(
@@ -140,7 +145,7 @@ customers = _source(
     Column(
         "merged_into",
         "string",
-        "customer this identity turned out to be; its rows belong there from `known_at` on",
+        "customer this identity turned out to be, known from `known_at` on; loaded as stated, rows stay with both",
         optional=True,
     ),
 )
@@ -189,6 +194,7 @@ vehicles = _source(
         optional=True,
     ),
     Column("dealer_id", "string", "dealer of the event", optional=True),
+    fresh_days=62,
 )
 
 orders = _source(
@@ -217,6 +223,7 @@ orders = _source(
     ),
     Column("finance_plan", "string", "plan chosen", values=("cash", "loan", "lease"), optional=True),
     Column("dealer_id", "string", "dealer of the order", optional=True),
+    fresh_days=31,
 )
 
 touchpoints = _source(
@@ -226,23 +233,44 @@ touchpoints = _source(
     Column(
         "kind",
         "string",
-        "what was done: "
-        "page_view, content_read, model_page, configurator, quote_request, live_stream, app_open, "
-        "mini_program, wecom_message, post, social, activity_signin, site_lead, showroom_visit, test_drive, "
-        "valuation_request, insurance_renewal, roadside_assistance, complaint, coupon_redemption; a new kind is not an error",
+        "what was done; a new kind is not an error",
         required=True,
+        usual=(
+            "page_view",
+            "content_read",
+            "model_page",
+            "configurator",
+            "quote_request",
+            "live_stream",
+            "app_open",
+            "mini_program",
+            "wecom_message",
+            "post",
+            "social",
+            "activity_signin",
+            "site_lead",
+            "showroom_visit",
+            "test_drive",
+            "valuation_request",
+            "insurance_renewal",
+            "roadside_assistance",
+            "complaint",
+            "coupon_redemption",
+        ),
     ),
     Column(
         "channel",
         "string",
-        "where: app, mini_program, official_account, wecom, site, dealer, social, phone",
+        "where",
+        usual=("app", "mini_program", "official_account", "wecom", "site", "dealer", "social", "phone"),
         optional=True,
     ),
     Column("initiated_by", "string", "whose deed it was", required=True, values=("customer", "company")),
     Column(
         "topic",
         "string",
-        "topic of content: safety, price, finance, maintenance, technology, lifestyle",
+        "topic of content",
+        usual=("safety", "price", "finance", "maintenance", "technology", "lifestyle"),
         optional=True,
     ),
     Column("model", "string", "model it was about", optional=True),
@@ -251,6 +279,7 @@ touchpoints = _source(
     Column("duration_s", "int64", "how long it took", unit="seconds", minimum=0, optional=True),
     Column("depth", "int64", "steps completed in a configurator", minimum=0, optional=True),
     initiated_by="initiated_by",
+    fresh_days=7,
 )
 
 visits = _source(
@@ -264,6 +293,7 @@ visits = _source(
     Column("amount_cents", "int64", "invoice", unit="cents", minimum=0, optional=True),
     Column("odometer_km", "int64", "odometer at the visit", unit="km", minimum=0, optional=True),
     Column("dealer_id", "string", "workshop", optional=True),
+    fresh_days=14,
 )
 
 contacts = _source(
@@ -277,7 +307,13 @@ contacts = _source(
         required=True,
         values=("sent", "delivered", "opened", "answered", "adviser_call", "opted_out", "held_out"),
     ),
-    Column("channel", "string", "way it was sent: wecom, sms, app_push, phone, mail", optional=True),
+    Column(
+        "channel",
+        "string",
+        "way it was sent",
+        usual=("wecom", "sms", "app_push", "phone", "mail"),
+        optional=True,
+    ),
     Column("campaign", "string", "campaign", optional=True),
     Column(
         "arm", "string", "arm of a campaign with a hold-out", values=("treated", "held_out"), optional=True
@@ -295,6 +331,7 @@ points = _source(
     Column("reason", "string", "what they were earned or redeemed for", optional=True),
     Column("expires_at", "timestamp", "when earned points lapse", unit="UTC", optional=True),
     Column("tier", "string", "tier from `happened_at` on; the vocabulary is the brand's", optional=True),
+    fresh_days=31,
 )
 
 referrals = _source(
@@ -302,7 +339,7 @@ referrals = _source(
     "invitations by customers and what came of them",
     "referral_id",
     Column("kind", "string", "step", required=True, values=("invited", "registered", "ordered")),
-    Column("invitee_id", "string", "customer who was invited", optional=True),
+    Column("invitee_id", "string", "customer who was invited", optional=True, references="customers"),
 )
 
 charges = _source(
@@ -313,6 +350,7 @@ charges = _source(
     Column("place", "string", "where", values=("home", "public", "brand"), optional=True),
     Column("energy_wh", "int64", "energy taken", unit="Wh", minimum=0, optional=True),
     Column("duration_s", "int64", "time on the plug", unit="seconds", minimum=0, optional=True),
+    fresh_days=14,
 )
 
 CANONICAL: dict[str, Source] = {

@@ -26,7 +26,9 @@ __all__ = [
     "DAY_S",
     "Today",
     "around",
+    "dated_before",
     "future",
+    "held_at",
     "instants",
     "latest_closed",
     "midnight",
@@ -34,7 +36,10 @@ __all__ = [
     "months",
     "past",
     "require_closed",
+    "seconds_since_known",
     "seconds_until",
+    "seen_from",
+    "spread",
     "within",
     "within_next",
 ]
@@ -58,6 +63,12 @@ def past(moments: ir.Table, events: ir.Table) -> ir.Table:
     )
 
 
+def seen_from(rows: ir.Table, as_of: datetime) -> ir.Table:
+    """The same rows as they look from another moment: their `as_of` and `age_s` are those of that moment."""
+    moment = ibis.literal(as_of, "timestamp(6)")
+    return rows.mutate(as_of=moment, age_s=_seconds(moment) - _seconds(rows.happened_at))
+
+
 def future(moments: ir.Table, events: ir.Table, *, horizon_days: int, gap_days: int = 0) -> ir.Table:
     """Each moment's rows of `events` that happen in its outcome window, latest versions only.
 
@@ -67,6 +78,26 @@ def future(moments: ir.Table, events: ir.Table, *, horizon_days: int, gap_days: 
     since_s = _seconds(rows.happened_at) - _seconds(rows.as_of) - gap_days * DAY_S
     rows = rows.mutate(age_s=since_s, day=_seconds(rows.happened_at) // DAY_S)
     return rows.filter(rows.superseded_at.isnull(), rows.age_s >= 0, rows.age_s < horizon_days * DAY_S)
+
+
+def held_at(events: ir.Table, moment: datetime) -> ir.Table:
+    """The rows of `events` as they lay in our systems at `moment`: what was not known yet is gone, and a row whose
+    correction came later does not say so. It stands apart from `past`, so that one can be held against the other."""
+    held = events.filter(events.happened_at < moment, events.known_at < moment)
+    corrected = ibis.ifelse(
+        held.superseded_at < moment, held.superseded_at, ibis.null(held.superseded_at.type())
+    )
+    return held.mutate(superseded_at=corrected)
+
+
+def dated_before(rows: ir.Table, instant: datetime) -> ir.Table:
+    """The rows that say they were known before an instant."""
+    return rows.filter(rows.known_at < instant)
+
+
+def seconds_since_known(rows: ir.Table, instant: ir.Value) -> ir.IntegerValue:
+    """Whole seconds from when a row was known to an instant; negative when that lies before."""
+    return _seconds(instant) - _seconds(rows.known_at)
 
 
 def within(rows: ir.Table, days: int) -> ir.BooleanValue:
@@ -149,6 +180,12 @@ def months(first: date | datetime | str, last: date | datetime | str, step: int 
         years, month = divmod(moment.month - 1 + step, 12)
         moment = moment.replace(year=moment.year + years, month=month + 1)
     return found
+
+
+def spread(first: datetime, last: datetime, count: int) -> list[datetime]:
+    """`count` midnights spread evenly between two instants, the first a third of the way."""
+    step = (last - first) * 2 / 3 / count
+    return [midnight((last - step * left).date()) for left in range(count, 0, -1)]
 
 
 def latest_closed(

@@ -1,4 +1,4 @@
-"""The event tables behind one address, whatever engine holds them.
+"""The event tables behind one address, whatever engine holds them: DuckDB over a folder, PostgreSQL, or Spark.
 
 A warehouse on disk is a folder of loads that are never rewritten, and a pointer file `CURRENT` that names
 the one to read; `features.load` makes such a folder. A plain folder of Parquet tables does as well.
@@ -8,19 +8,24 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 from ibis import BaseBackend
 
+from features.engines.held import Held
 from features.errors import NoWarehouse
 from features.home import warehouse_address
 from features.pointer import pointed
 from features.sources import CANONICAL, Source
 
-__all__ = ["Warehouse", "connect", "in_memory"]
+__all__ = ["Warehouse", "connect", "engine_module", "in_memory"]
+
+ENGINES = {"postgres": ("postgresql", "postgres"), "spark": ("spark", "sc")}
 
 
 @dataclass(frozen=True)
@@ -42,15 +47,40 @@ class Warehouse:
 
 
 def connect(address: str | None = None) -> Warehouse:
-    """Open the warehouse at `address` (a folder; default: `WAREHOUSE_URL`) for reading.
+    """Open the warehouse at `address` (default: `WAREHOUSE_URL`) for reading.
 
-    Raises `NoWarehouse` when there is none, or when a table in it is not as declared.
+    A folder is read by DuckDB; `postgresql://user@host/database?schema=crm` and `spark:local[2]?path=FOLDER`
+    (see `features.engines`) by those engines. Raises `NoWarehouse` when there is none, when a table in it is not
+    as declared, or when the engine's extra is not installed.
     """
     address = address or warehouse_address()
+    module = engine_module(address)
+    held: Held = module.opened(address) if module else _folder(address)
+    tables = {name: _as_declared(table, CANONICAL[name], held.where) for name, table in held.tables.items()}
+    if "customers" not in tables:
+        raise NoWarehouse(f"{held.where} holds no customers table; every deployment needs one")
+    return Warehouse(held.engine, tables, held.complete_until, held.digest)
+
+
+def engine_module(address: str) -> ModuleType | None:
+    """The module of `features.engines` that an address asks for; None for a folder. Engines are imported only when
+    asked for: they are extras. Raises `NoWarehouse` for an engine we do not know, or whose extra is not installed."""
+    scheme = address.partition(":")[0]
+    for engine, schemes in ENGINES.items():
+        if scheme in schemes:
+            try:
+                return import_module(f"features.engines.{engine}")
+            except ModuleNotFoundError as missing:
+                raise NoWarehouse(
+                    f"reading {scheme}: needs the package {missing.name!r}: pip install 'car-propensity[{engine}]'"
+                ) from missing
     if "://" in address:
-        raise NoWarehouse(
-            f"this release reads folders of Parquet tables, and {address.split('://')[0]}:// is none"
-        )
+        known = ", ".join(f"{scheme}:" for schemes in ENGINES.values() for scheme in schemes)
+        raise NoWarehouse(f"{scheme}:// is no warehouse this release reads; it reads a folder, {known}")
+    return None
+
+
+def _folder(address: str) -> Held:
     folder = Path(address)
     folder /= pointed(folder)
     if not folder.is_dir():
@@ -59,20 +89,17 @@ def connect(address: str | None = None) -> Warehouse:
         )
     engine = ibis.duckdb.connect()
     engine.raw_sql("SET TimeZone = 'UTC'")
-    tables = {}
-    for name, source in CANONICAL.items():
-        if files := sorted((folder / name).glob("*.parquet")):
-            tables[name] = _as_declared(
-                engine.read_parquet([str(f) for f in files], table_name=name), source, folder / name
-            )
-    if "customers" not in tables:
-        raise NoWarehouse(f"{folder} holds no customers table; every deployment needs one")
+    tables = {
+        name: engine.read_parquet([str(file) for file in files], table_name=name)
+        for name in CANONICAL
+        if (files := sorted((folder / name).glob("*.parquet")))
+    }
     ledger = folder / "load.json"
     facts = json.loads(ledger.read_text()) if ledger.is_file() else {}
     complete = {
         name: datetime.fromisoformat(until) for name, until in facts.get("complete_until", {}).items()
     }
-    return Warehouse(engine, tables, complete, facts.get("digest", ""))
+    return Held(engine, tables, str(folder), complete, facts.get("digest", ""))
 
 
 def in_memory(
@@ -92,7 +119,7 @@ def in_memory(
     return Warehouse(engine, tables, complete_until or {})
 
 
-def _as_declared(table: ir.Table, source: Source, where: Path) -> ir.Table:
+def _as_declared(table: ir.Table, source: Source, where: str) -> ir.Table:
     """The table with exactly the declared columns; optional ones that are absent become null."""
     found = table.schema()
     columns = {}

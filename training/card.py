@@ -9,6 +9,7 @@ from datetime import datetime
 
 import msgspec
 
+from features.certificate import Seal
 from training.evaluate import Estimate, Report
 from training.hazards import Hazards
 from training.model import Answers
@@ -44,7 +45,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     """A model's page. `features` maps names to fingerprints, in the model's order; `levels` holds the categories among
     them, whose places are their numbers; `figures` holds by scorer and metric (value, low, high), out of sample, for
     the wanted outcomes by the longest horizon, `outlook` for each outcome and horizon; dates are moments,
-    `trained_through` the end of the last outcome window that was learned from."""
+    `trained_through` the end of the last outcome window that was learned from; `certificate` the seal of its leak
+    certificate."""
 
     task: str
     question: str
@@ -77,6 +79,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     code_revision: str
     packages: dict[str, str]
     made_at: datetime
+    certificate: Seal | None = None
 
     @property
     def horizon_days(self) -> int:
@@ -95,6 +98,14 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
         return [
             rule for rule in self.rules if self.figures["model"]["auc"][0] <= self.figures[rule]["auc"][0]
         ]
+
+    @property
+    def hindrances(self) -> list[str]:
+        """Why it may not be promoted, in words; nothing when it may."""
+        behind = [f"behind {', '.join(self.unbeaten)}"] if self.unbeaten else []
+        return behind + (
+            [self.certificate.finding] if self.certificate and not self.certificate.clean else []
+        )
 
     def to_json(self) -> bytes:
         return msgspec.json.format(msgspec.json.encode(self), indent=1)
@@ -117,6 +128,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
             f"ahead of        {', '.join(self.beaten) or 'nothing, beyond chance'}",
             f"grades          A from {self.grades.a:.4f}, B from {self.grades.b:.4f}, as of {self.grades.dated:%Y-%m-%d}",
             f"consent for     {self.purpose}",
+            f"leaks           {self.certificate.finding if self.certificate else 'not certified'}",
+            f"certificate     {self.certificate.digest if self.certificate else '-'}",
         ]
         return "\n".join(lines)
 

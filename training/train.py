@@ -19,8 +19,10 @@ import typer
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 
+from features.certificate import Certificate, Seal
 from features.command import run
-from features.home import data_folder, warehouse_address
+from features.errors import LeakFound
+from features.home import data_folder, warehouse_address, without_secrets
 from features.timeline import moment_named
 from features.warehouse import Warehouse, connect
 from training import artefact, registry
@@ -29,6 +31,7 @@ from training.challenger import fit_linear, linear_probabilities
 from training.dataset import Dataset, Parts, dataset, facts, outcomes_by_horizon, split, telling
 from training.evaluate import Estimate, Report, evaluate, outlook, require_figures
 from training.figures import draw
+from training.leak_hunt import certificate
 from training.model import Model, fit, numbers
 from training.plan import Plan, plan
 from training.preflight import preflight, up_to
@@ -57,7 +60,7 @@ class Trained:
 def train(
     task: Task, warehouse: Warehouse, planned: Plan | None = None, *, oracle: Oracle | None = None
 ) -> Trained:
-    """Look first, then fit, compare, explain, register; promote when no rule of the task ranks better.
+    """Look first, then fit, compare, certify, explain, register; promote when no rule ranks better and nothing leaks.
 
     `oracle` gives the true probabilities of test moments (rows x horizons x kinds), where a world is invented: one more
     scorer to compare with, and nothing else. Raises `OpenWindow` or `NotTrainable` before anything is logged.
@@ -83,7 +86,8 @@ def train(
     came = outcomes_by_horizon(task, parts.test)
     report = replace(report, cells=outlook(parts.test, task.kinds, task.horizons_days, came, outlooks))
     require_figures(report)
-    card = _card(task, planned, data, parts, model, report, probabilities["model"])
+    certified = certificate(task, warehouse, planned, data)
+    card = _card(task, planned, data, parts, model, report, probabilities["model"], certified.seal)
     with registry.tracked(f"train {task.name}") as active, tempfile.TemporaryDirectory() as scratch:
         folder = artefact.write(model, card, artefact.golden_rows(tested), Path(scratch) / "model")
         pictures = draw(Path(scratch) / "figures", parts.test["outcome"].to_numpy(), probabilities, ranks)
@@ -91,8 +95,9 @@ def train(
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(render(card, report, pictures, _concepts(model, data, tested), data.excluded))
         _log(task, card, report, data, parts, [page, *pictures.values()])
+        _log_certificate(certified)
         made = registry.register(task.name, folder, card)
-        promoted = not card.unbeaten
+        promoted = not card.hindrances
         mlflow.set_tags({"version": made, "promoted": str(promoted).lower()})
     if promoted:
         registry.promote(task.name, made)
@@ -107,6 +112,7 @@ def _card(
     model: Model,
     report: Report,
     probabilities: np.ndarray,
+    seal: Seal,
 ) -> Card:
     last = parts.test["as_of"].max().to_pydatetime()
     latest = probabilities[(parts.test["as_of"] == last).to_numpy()]
@@ -142,6 +148,7 @@ def _card(
         code_revision=_revision(),
         packages={package: version(package) for package in RUNTIME},
         made_at=datetime.now(UTC).replace(tzinfo=None, microsecond=0),
+        certificate=seal,
     )
 
 
@@ -166,7 +173,9 @@ def _log(task: Task, card: Card, report: Report, data: Dataset, parts: Parts, fi
     for cell in report.cells:
         figures |= _flat(f"{cell.outcome}.{cell.horizon_days}d.", cell.scorers)
     mlflow.log_metrics({name: figure for name, figure in figures.items() if np.isfinite(figure)})
-    source = CodeDatasetSource({"warehouse": warehouse_address(), "code_revision": card.code_revision})
+    source = CodeDatasetSource(
+        {"warehouse": without_secrets(warehouse_address()), "code_revision": card.code_revision}
+    )
     mlflow.log_input(
         MetaDataset(source=source, name=f"{task.name} moments", digest=data.digest), context="training"
     )
@@ -184,6 +193,11 @@ def _flat(prefix: str, scorers: Mapping[str, Mapping[str, Estimate]]) -> dict[st
             name = f"{prefix}{scorer}.{metric}"
             figures |= {name: e.value, f"{name}.low": e.low, f"{name}.high": e.high}
     return figures
+
+
+def _log_certificate(certified: Certificate) -> None:
+    mlflow.log_text(certified.to_json().decode(), "certificate.json")
+    mlflow.set_tags({"certificate": certified.digest, "leaks": ", ".join(certified.leaks[:20]) or "none"})
 
 
 def _revision() -> str:
@@ -228,9 +242,11 @@ def main(
     state = (
         "is the champion now"
         if trained.promoted
-        else f"was not promoted: behind {', '.join(trained.card.unbeaten)}"
+        else f"was not promoted: {'; '.join(trained.card.hindrances)}"
     )
     print(f"\n{task} version {trained.version} {state}\nrun     {trained.run_id}\nreport  {trained.page}")
+    if (seal := trained.card.certificate) and not seal.clean:
+        raise LeakFound(f"{task} version {trained.version} may not be promoted. {seal.finding}")
 
 
 if __name__ == "__main__":

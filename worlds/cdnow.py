@@ -16,7 +16,7 @@ import pyarrow as pa
 import typer
 
 from features.command import run
-from features.contract import Delivery
+from features.delivery import Delivery
 from features.load import LoadReport, load
 from features.sources import CANONICAL
 from worlds.packaged import data_file

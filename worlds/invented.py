@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from features.contract import deliveries_in
+from features.delivery import deliveries_in
 from features.home import data_folder
 from features.load import LoadReport, ledger, load
 from training.task import Task

@@ -26,7 +26,8 @@ import pyarrow.parquet as pq
 import typer
 
 from features.command import run
-from features.contract import Delivery, literal
+from features.contract import literal
+from features.delivery import Delivery
 from features.load import LoadReport, load
 from features.sources import CANONICAL
 from training.plan import Plan

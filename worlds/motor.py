@@ -25,7 +25,8 @@ import duckdb
 import typer
 
 from features.command import run
-from features.contract import Delivery, literal
+from features.contract import literal
+from features.delivery import Delivery
 from features.errors import NoWarehouse
 from features.load import LoadReport, load
 from features.sources import CANONICAL

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from features.contract import Delivery
+from features.delivery import Delivery
 from features.feature_set import FEATURES, at
 from features.live import Live
 from features.load import load

@@ -3,11 +3,13 @@
 import random
 import shutil
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from features.contract import deliveries_in
+from features import nightly
+from features.delivery import deliveries_in
 from features.feature_set import FEATURES, at
 from features.load import load
 from features.sources import CANONICAL
@@ -56,3 +58,20 @@ def test_ten_thousand_moments_of_the_carmaker(carmaker: Warehouse) -> None:
     assert wrong == []
     idle = [name for name in FEATURES if len({row[name] for row in found}) < 2]
     assert idle == [name for name in FEATURES if "coupon" in name], "this carmaker hands out no coupons"
+
+
+@pytest.mark.slow
+def test_nightly_rows_carried_over_are_those_of_measuring_everyone(
+    carmaker: Warehouse, tmp_path: Path
+) -> None:
+    """With all the mess of the carmaker: late rows, corrections, merges and newcomers, over nights and a week."""
+    first = BEGIN + timedelta(days=700)
+    for days in (0, 1, 2, 9):
+        carried = nightly.materialise(carmaker, first + timedelta(days=days), tmp_path / "carried")
+        if days:
+            touched = carried.work.touched["touchpoints"]
+            assert carried.work.why == ""
+            assert 0 < touched.measured < touched.customers
+    everyone = nightly.materialise(carmaker, carried.as_of, tmp_path / "everyone")
+    for name in everyone.schema.names:
+        assert carried.table()[name].equals(everyone.table()[name]), name

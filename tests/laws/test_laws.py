@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import features
 from features import cohorts, timeline
-from features.contract import Delivery
+from features.delivery import Delivery
 from features.errors import OpenWindow
 from features.feature import Feature
 from features.live import Live

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from rich.console import Console
 
-from features.contract import Delivery
+from features.delivery import Delivery
 from features.errors import BadData, NoWarehouse
 from features.load import load
 from features.sources import CANONICAL

@@ -1,0 +1,222 @@
+"""What everyone's features need at a date, from what they needed at another one, where that is exact.
+
+A need is a measure of rows. It stays what it was while a customer's rows are the same and none of them crosses
+an edge that the measure draws in time; if it is an age, it grows by the seconds between.
+
+    rows seen now ──► the same as then? no edge crossed? ──► yes: carried over ────┐
+                                   └──► no: the customer is touched, measured anew ─┴──► the needs of now
+
+That rows are the same is not believed but compared, by a fingerprint of every column that is read: late rows,
+corrections, deletions and a whole new delivery are all seen. Equality with measuring everyone is a law of the
+tests.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import ibis
+import ibis.expr.types as ir
+
+from features import timeline
+from features.cohorts import everyone
+from features.contract import SQL_TYPES, literal, quoted
+from features.needs import Need
+from features.passes import KEYS
+from features.planner import needs_table, owned
+from features.reach import Group, Reach, crossing, drift, edge_name
+from features.sources import CANONICAL
+from features.state import Kept
+from features.warehouse import Warehouse
+
+__all__ = ["Night", "Touched"]
+
+# The needs of one reach measured apart read fewer rows in more queries. Below so many rows, one query is faster.
+ROWS_WORTH_APART = 200_000
+MOMENTS, SEEN, ROWS = "nightly moments", "nightly seen", "nightly rows"
+
+
+@dataclass(frozen=True)
+class Touched:
+    """Of the `customers` who have rows in a group, those `measured` anew for at least one need."""
+
+    customers: int
+    measured: int
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Needs that are measured together, for the `customers` marked by a column of what is seen."""
+
+    needs: list[Need]
+    mark: str
+    customers: int
+
+    def rows(self, marked: ir.Table) -> ir.BooleanValue:
+        """Which rows it measures: of its customers, as far back as it looks. A row before that may still be what
+        the oldest of them is compared with."""
+        days = [need.days for need in self.needs]
+        if None in days or any(need.compares for need in self.needs):
+            return marked[self.mark]
+        return marked[self.mark] & timeline.within(marked, max(some for some in days if some is not None))
+
+
+@dataclass(frozen=True)
+class Night:
+    """The needs of one date, written into `folder`, group by group; `before` is what is kept of another date.
+
+    `moments` are a table in the warehouse, all of them at `as_of`. The warehouse is a DuckDB.
+    """
+
+    warehouse: Warehouse
+    moments: ir.Table
+    as_of: datetime
+    folder: Path
+    before: Kept | None = None
+
+    @classmethod
+    @contextmanager
+    def begun(
+        cls, warehouse: Warehouse, as_of: datetime, folder: Path, before: Kept | None
+    ) -> Iterator["Night"]:
+        """The night of everyone known before `as_of`; its tables in the warehouse go when it ends."""
+        folder.mkdir()
+        moments = warehouse.engine.create_table(MOMENTS, everyone(warehouse, [as_of]), temp=True)
+        try:
+            yield cls(warehouse, moments, as_of, folder, before)
+        finally:
+            for name in (MOMENTS, SEEN, ROWS):
+                warehouse.engine.raw_sql(f"DROP TABLE IF EXISTS {quoted(name)}")
+
+    def needs(self, groups: Iterable[Group]) -> ir.Table:
+        """What was written: one row per moment with a column per need."""
+        found = self.moments
+        for group in groups:
+            file = self.warehouse.engine.sql(_content(Kept(self.folder, self.as_of).file(group.name)))
+            found = found.left_join(file.drop("fingerprint"), "customer_id").drop("customer_id_right")
+        return found
+
+    def measure(self, group: Group) -> Touched:
+        """Write what the group needs: a row for each customer who has rows, with their fingerprint."""
+        self._look(group)
+        marks = [_mark(n) for n in range(len(group.reaches))]
+        counts = ", ".join(f"count_if({mark})" for mark in marks)
+        customers, measured, rows, *by_reach = self._one(
+            f"count(*), count_if(somehow), coalesce(sum(rows) FILTER (somehow), 0), {counts}"
+        )
+        parts = [_Part(list(group.needs), "somehow", measured)]
+        if self.before and rows >= ROWS_WORTH_APART:
+            parts = [_Part(*each) for each in zip(group.reaches.values(), marks, by_reach, strict=True)]
+        if self.before:
+            self._carry(group, [part for part in parts if part.customers], self.before)
+        else:
+            found = needs_table(self.moments, group.needs, self.warehouse.tables, timeline.past)
+            values = {need.name: f"found.{quoted(need.name)}" for need in group.needs}
+            self._write(group, values, [f"LEFT JOIN ({self._sql(found)}) found USING (customer_id)"])
+        return Touched(customers, measured)
+
+    def _look(self, group: Group) -> None:
+        """Per customer, what rows there are and whether the needs of each reach are touched."""
+        rows = timeline.past(self.moments, owned(self.warehouse.tables[group.source], group.owner))
+        columns = ", ".join(quoted(name) for name in group.columns)
+        found = [
+            "customer_id, as_of, count(*) AS rows",
+            # Hashed twice, so that two rows which swap values do not cancel in the sum.
+            f"CAST(sum(hash(hash({columns}))) % 18446744073709551616 AS UBIGINT) AS fingerprint",
+        ]
+        marks, kept = [f"true AS {_mark(n)}" for n in range(len(group.reaches))], ""
+        if self.before:
+            rows = crossing(rows, group.edges, self.before.as_of)
+            names = [quoted(edge_name(edge)) for edge in group.edges]
+            found += [f"coalesce(bool_or({name}), false) AS {name}" for name in names]
+            marks = [f"{_touched(reach)} AS {_mark(n)}" for n, reach in enumerate(group.reaches)]
+            kept = f" LEFT JOIN ({_content(self.before.file(group.name))}) kept USING (customer_id)"
+        seen = f"SELECT {', '.join(found)} FROM ({self._sql(rows)}) GROUP BY customer_id, as_of"
+        somehow = " OR ".join(_mark(n) for n in range(len(marks)))
+        self._create(
+            SEEN, f"SELECT seen.*, {', '.join(marks)}, {somehow} AS somehow FROM ({seen}) seen{kept}"
+        )
+
+    def _carry(self, group: Group, parts: list[_Part], before: Kept) -> None:
+        """Write the needs that are kept, replaced by measured ones where a customer is touched."""
+        elapsed_s = int((self.as_of - before.as_of).total_seconds())
+        values = {need.name: _moved(need, elapsed_s) for need in group.needs}
+        joins = [f"LEFT JOIN ({_content(before.file(group.name))}) kept USING (customer_id)"]
+        if parts:
+            self._stage(group, parts)
+            staged = self._temporary(ROWS)
+        for n, part in enumerate(parts):
+            measured = self._measured(part, staged.filter(part.rows(staged)))
+            joins.append(f"LEFT JOIN ({measured}) part{n} USING (customer_id)")
+            for need in part.needs:
+                name = quoted(need.name)
+                values[need.name] = f"CASE WHEN {part.mark} THEN part{n}.{name} ELSE {values[need.name]} END"
+        self._write(group, values, joins)
+
+    def _stage(self, group: Group, parts: list[_Part]) -> None:
+        """Read the rows that the parts measure, once."""
+        seen = self._temporary(SEEN)
+        marks = sorted({part.mark for part in parts})
+        touched = seen.filter(seen.somehow).select(*KEYS, *marks)
+        rows = timeline.past(touched, owned(self.warehouse.tables[group.source], group.owner))
+        rows = rows.filter(ibis.or_(*(part.rows(rows) for part in parts)))
+        self._create(ROWS, self._sql(rows.select(*KEYS, *group.columns, "age_s", "day", *marks)))
+
+    def _measured(self, part: _Part, rows: ir.Table) -> str:
+        seen = self._temporary(SEEN)
+        moments = seen.filter(seen[part.mark]).select(*KEYS)
+        tables = {need.source: rows for need in part.needs}
+        return self._sql(needs_table(moments, part.needs, tables, lambda _, found: found))
+
+    def _write(self, group: Group, values: Mapping[str, str], joins: Iterable[str]) -> None:
+        """The group's file. Engines widen sums, so that every value is cast to its declared type."""
+        cast = [f"CAST({values[need.name]} AS {_type(need)}) AS {quoted(need.name)}" for need in group.needs]
+        found = f"SELECT customer_id, seen.fingerprint, {', '.join(cast)} FROM {quoted(SEEN)} seen {' '.join(joins)}"
+        target = literal(str(Kept(self.folder, self.as_of).file(group.name)))
+        self._run(f"COPY ({found}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)")
+
+    def _temporary(self, name: str) -> ir.Table:
+        return self.warehouse.engine.table(name, database=("temp", "main"))
+
+    def _create(self, name: str, content: str) -> None:
+        self._run(f"CREATE OR REPLACE TEMP TABLE {quoted(name)} AS {content}")
+
+    def _sql(self, expression: ir.Table) -> str:
+        return str(self.warehouse.engine.compile(expression))
+
+    def _run(self, sql: str) -> None:
+        self.warehouse.engine.raw_sql(sql)
+
+    def _one(self, values: str) -> tuple[int, ...]:
+        return tuple(self.warehouse.engine.raw_sql(f"SELECT {values} FROM {quoted(SEEN)}").fetchone())
+
+
+def _touched(reach: Reach | None) -> str:
+    """Whether needs of that reach must be measured anew: the rows are not the same, or one crossed an edge."""
+    if reach is None:
+        return "true"
+    crossed = (quoted(edge_name(edge)) for edge in reach)
+    return f"({' OR '.join(['kept.fingerprint IS DISTINCT FROM seen.fingerprint', *crossed])})"
+
+
+def _moved(need: Need, elapsed_s: int) -> str:
+    """The kept value, so many seconds later."""
+    seconds = (drift(need) or 0) * elapsed_s
+    return f"kept.{quoted(need.name)} + ({seconds})" if seconds else f"kept.{quoted(need.name)}"
+
+
+def _type(need: Need) -> str:
+    if need.how in ("min", "max", "latest") and need.column not in ("age_s", "day"):
+        declared = CANONICAL[need.source][need.column].type
+        return SQL_TYPES["int64" if declared == "timestamp" else declared]
+    return SQL_TYPES["int64"]
+
+
+def _content(file: Path) -> str:
+    return f"SELECT * FROM read_parquet('{literal(str(file))}')"
+
+
+def _mark(number: int) -> str:
+    return f"touched_{number}"
