@@ -121,7 +121,8 @@ def main(
     accused = []
     for name in task or sorted(tasks.offered(warehouse)):
         chosen = task_named(name, warehouse)
-        for hunt in hunted(chosen, warehouse, plan(chosen, warehouse), tables):
+        planned = plan(chosen, warehouse, test_at=chosen.latest_closed(warehouse), everyone=True)
+        for hunt in hunted(chosen, warehouse, planned, tables):
             shown.add_row(name, hunt.name, f"{hunt.columns:,}", "" if hunt.accused else "nobody", "")
             for one in hunt.accused:
                 shown.add_row("", "", "", one.column, one.reason)

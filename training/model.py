@@ -2,9 +2,12 @@
 
 The booster learns which outcome happens within the longest horizon; its margin (one per competing outcome, over
 "nothing") drives the hazards of all intervals (see `training.hazards`), which are fitted on rows it has not seen. So
-every horizon comes from one model, and one tree-SHAP per row explains them all. Against a booster per horizon, a chain
-of boosters by interval and one over moment x interval it gives up nothing that can be measured, trains several times
-faster and is several times cheaper to explain: `make bench-horizons` prints the comparison.
+every horizon comes from one model, and one tree-SHAP per row explains them all.
+
+Measured against a booster per horizon and outcome, a chain of boosters by interval, and one booster over moment x
+interval (`make bench-horizons`; log loss, ours over theirs, mean over horizons and outcomes, out of sample): CDNOW .993 to
+1.003, the invented carmaker's purchase_intent .995 to 1.010, its repurchase .994 to 1.006, no more than noise; in a third to
+two thirds of the time to train, and a third of the cost of a reason (of competing outcomes .6 to .8).
 
 No class weights: they ruin probabilities.
 """
