@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from features.errors import NotTrainable
-from training.metrics import OF_PROBABILITIES, OF_RANKS
+from training.metrics import OF_PROBABILITIES, OF_RANKS, Metric
 
-__all__ = ["Cell", "Estimate", "Report", "evaluate", "outlook", "require_figures"]
+__all__ = ["Cell", "Estimate", "Report", "evaluate", "lead", "outlook", "require_figures"]
 
 REPLICATES = 200
 REPLICATES_OF_A_CELL = 60
@@ -147,6 +147,22 @@ def outlook(
                 judged = evaluate(kind, rows, chances, {}, replicates=REPLICATES_OF_A_CELL).scorers
             cells.append(Cell(kind, days, had, float(chances["model"].mean()), judged))
     return tuple(cells)
+
+
+def lead(
+    metric: Metric,
+    test: pd.DataFrame,
+    score: np.ndarray,
+    other: np.ndarray | None = None,
+    *,
+    replicates: int = REPLICATES,
+    seed: int = 7,
+) -> Estimate:
+    """A metric of `score` on the test rows (customer_id, outcome), less that of `other` on the same redrawn customers."""
+    outcome = test["outcome"].to_numpy(dtype=np.float64)
+    draws = [np.ones(len(test)), *_weights(test["customer_id"], replicates, seed)]
+    less = [metric(outcome, other, w) for w in draws] if other is not None else [0.0] * len(draws)
+    return _estimate(np.array([metric(outcome, score, w) for w in draws]) - np.array(less))
 
 
 def require_figures(report: Report) -> None:

@@ -18,6 +18,7 @@ import pandas as pd
 import typer
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
+from rich.console import Console
 
 from features.certificate import Certificate, Seal
 from features.command import run
@@ -31,10 +32,12 @@ from training.challenger import fit_linear, linear_probabilities
 from training.dataset import Dataset, Parts, dataset, facts, outcomes_by_horizon, split, telling
 from training.evaluate import Estimate, Report, evaluate, outlook, require_figures
 from training.figures import draw
+from training.gates import Verdict
 from training.leak_hunt import certificate
 from training.model import Model, fit, numbers
 from training.plan import Plan, plan
 from training.preflight import preflight, up_to
+from training.promote import judge, promoted_if_fit, table
 from training.report import render
 from training.task import Task
 from training.tasks import task_named
@@ -53,6 +56,7 @@ class Trained:
     report: Report
     version: str
     promoted: bool
+    verdict: Verdict
     run_id: str
     page: Path
 
@@ -60,7 +64,7 @@ class Trained:
 def train(
     task: Task, warehouse: Warehouse, planned: Plan | None = None, *, oracle: Oracle | None = None
 ) -> Trained:
-    """Look first, then fit, compare, certify, explain, register; promote when no rule ranks better and nothing leaks.
+    """Look first, then fit, compare, certify, explain, register; promote when every gate of `training.gates` lets it pass.
 
     `oracle` gives the true probabilities of test moments (rows x horizons x kinds), where a world is invented: one more
     scorer to compare with, and nothing else. Raises `OpenWindow` or `NotTrainable` before anything is logged.
@@ -96,12 +100,12 @@ def train(
         page.write_text(render(card, report, pictures, _concepts(model, data, tested), data.excluded))
         _log(task, card, report, data, parts, [page, *pictures.values()])
         _log_certificate(certified)
+        loaded = artefact.read(folder)
+        verdict = judge(task, data.frame.loc[parts.test.index], loaded)
         made = registry.register(task.name, folder, card)
-        promoted = not card.hindrances
+        promoted = promoted_if_fit(loaded, made, verdict)
         mlflow.set_tags({"version": made, "promoted": str(promoted).lower()})
-    if promoted:
-        registry.promote(task.name, made)
-    return Trained(card, report, made, promoted, active.info.run_id, page)
+    return Trained(card, report, made, promoted, verdict, active.info.run_id, page)
 
 
 def _card(
@@ -149,6 +153,7 @@ def _card(
         packages={package: version(package) for package in RUNTIME},
         made_at=datetime.now(UTC).replace(tzinfo=None, microsecond=0),
         certificate=seal,
+        tested="listed" if planned.held_out is not None else "everyone" if planned.everyone else "others",
     )
 
 
@@ -239,11 +244,8 @@ def main(
     planned = plan(chosen, warehouse, test_at=at, held_out=ids) if at or ids else None
     trained = train(chosen, warehouse, planned)
     print(trained.report)
-    state = (
-        "is the champion now"
-        if trained.promoted
-        else f"was not promoted: {'; '.join(trained.card.hindrances)}"
-    )
+    Console().print(table(task, trained.version, trained.verdict))
+    state = "is the champion now" if trained.promoted else "was not promoted"
     print(f"\n{task} version {trained.version} {state}\nrun     {trained.run_id}\nreport  {trained.page}")
     if (seal := trained.card.certificate) and not seal.clean:
         raise LeakFound(f"{task} version {trained.version} may not be promoted. {seal.finding}")
