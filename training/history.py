@@ -158,7 +158,7 @@ def _lines(file: Path) -> list[_Line]:
     whole = text[: text.rfind(b"\n") + 1].splitlines()
     try:
         return [msgspec.json.decode(line, type=_Line) for line in whole]
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadData(
             f"{file} is not the history of promotions it was ({error}); bring it back from a backup"
         ) from error
