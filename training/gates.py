@@ -181,8 +181,8 @@ GATES: tuple[Callable[[Evidence], Iterable[Finding]], ...] = (
 
 
 def _calibration(gate: str, where: str, error: float, most: float, chance: float, no_better: bool) -> Finding:
-    by_chance = f" (chance alone: {chance:.3f})" if chance > most else ""
-    words = f"calibration error {where}: {error:.3f}, {most} allowed{by_chance}"
+    by_chance = f" (chance alone: {chance:.4f})" if chance > most else ""
+    words = f"calibration error {where}: {error:.4f}, {most} allowed{by_chance}"
     return _should(gate, f"{error:.4f}", f"{max(most, chance):.4f}", error <= max(most, chance), no_better, words)  # fmt: skip
 
 

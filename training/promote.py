@@ -34,6 +34,7 @@ from training.card import Card
 from training.dataset import dataset
 from training.gates import Evidence, Verdict, judged
 from training.history import Alias, Step
+from training.kept import register_kept
 from training.plan import Plan
 from training.preflight import up_to
 from training.task import Task
@@ -258,6 +259,9 @@ def main(
     held_out: Annotated[
         Path | None, typer.Option(help="the customer ids it was tested on, if listed")
     ] = None,
+    kept: Annotated[
+        Path | None, typer.Option(help="register first what could not be, from its folder")
+    ] = None,
     back_: Annotated[bool, typer.Option("--back", help="let the version before serve again")] = False,
     history_: Annotated[bool, typer.Option("--history", help="show every decision")] = False,
 ) -> None:
@@ -273,7 +277,7 @@ def main(
         return
     warehouse = connect()
     chosen = task_named(task, warehouse)
-    version = version or registry.version_of(task, run_id)
+    version = register_kept(task, kept) if kept else version or registry.version_of(task, run_id)
     challenger = registry.fetched(task, version)
     ids = held_out.read_text().split() if held_out else None
     asked = up_to(chosen, challenger.card.horizon_days)

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-# A dead registry must cost seconds: MLflow's defaults wait more than four minutes.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+# A dead registry must cost less than ten seconds: MLflow's defaults wait more than four minutes.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "4")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_UV_AUTO_DETECT", "false")

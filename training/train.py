@@ -3,8 +3,8 @@
 python -m training.train --task churn
 """
 
+import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -33,6 +33,7 @@ from training.dataset import Dataset, Parts, dataset, facts, outcomes_by_horizon
 from training.evaluate import Estimate, Report, evaluate, outlook, require_figures
 from training.figures import draw
 from training.gates import Verdict
+from training.kept import CERTIFICATE, MODEL, PAGE, kept
 from training.leak_hunt import certificate
 from training.model import Model, fit, numbers
 from training.plan import Plan, plan
@@ -92,19 +93,22 @@ def train(
     require_figures(report)
     certified = certificate(task, warehouse, planned, data)
     card = _card(task, planned, data, parts, model, report, probabilities["model"], certified.seal)
-    with registry.tracked(f"train {task.name}") as active, tempfile.TemporaryDirectory() as scratch:
-        folder = artefact.write(model, card, artefact.golden_rows(tested), Path(scratch) / "model")
-        pictures = draw(Path(scratch) / "figures", parts.test["outcome"].to_numpy(), probabilities, ranks)
-        page = data_folder() / "report" / f"{task.name}.html"
+    page = data_folder() / "report" / f"{task.name}.html"
+    with kept(task.name) as place:
+        folder = artefact.write(model, card, artefact.golden_rows(tested), place / MODEL)
+        pictures = draw(place / "figures", parts.test["outcome"].to_numpy(), probabilities, ranks)
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(render(card, report, pictures, _concepts(model, data, tested), data.excluded))
-        _log(task, card, report, data, parts, [page, *pictures.values()])
-        _log_certificate(certified)
-        loaded = artefact.read(folder)
-        verdict = judge(task, data.frame.loc[parts.test.index], loaded)
-        made = registry.register(task.name, folder, card)
-        promoted = promoted_if_fit(loaded, made, verdict)
-        mlflow.set_tags({"version": made, "promoted": str(promoted).lower()})
+        shutil.copy(page, place / PAGE)
+        (place / CERTIFICATE).write_bytes(certified.to_json())
+        with registry.tracked(f"train {task.name}") as active:
+            _log(task, card, report, data, parts, [page, *pictures.values()])
+            _log_certificate(certified)
+            loaded = artefact.read(folder)
+            verdict = judge(task, data.frame.loc[parts.test.index], loaded)
+            made = registry.register(task.name, folder, card)
+            promoted = promoted_if_fit(loaded, made, verdict)
+            mlflow.set_tags({"version": made, "promoted": str(promoted).lower()})
     return Trained(card, report, made, promoted, verdict, active.info.run_id, page)
 
 
