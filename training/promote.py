@@ -254,7 +254,7 @@ app = typer.Typer(add_completion=False)
 def main(
     task: Annotated[str, typer.Option(help="name of the task")],
     run_id: Annotated[str, typer.Option("--run", help="the MLflow run that made the challenger")] = "",
-    version: Annotated[str, typer.Option(help="the challenger's version; by default the latest")] = "",
+    version: Annotated[str, typer.Option(help="the challenger's version, or latest")] = "latest",
     force: Annotated[str, typer.Option(help="promote whatever the gates say, for this reason")] = "",
     held_out: Annotated[
         Path | None, typer.Option(help="the customer ids it was tested on, if listed")
@@ -277,7 +277,10 @@ def main(
         return
     warehouse = connect()
     chosen = task_named(task, warehouse)
-    version = register_kept(task, kept) if kept else version or registry.version_of(task, run_id)
+    if kept:
+        version = register_kept(task, kept)
+    elif run_id or version == "latest":
+        version = registry.version_of(task, run_id)
     challenger = registry.fetched(task, version)
     ids = held_out.read_text().split() if held_out else None
     asked = up_to(chosen, challenger.card.horizon_days)
