@@ -3,7 +3,7 @@
     live = Live(["customers", "orders"])
     live.rows(moments, {"customers": ..., "orders": ...})
 
-An engine pays a fixed price for each of the hundreds of steps that the catalogue takes, whoever few the rows are.
+An engine pays a fixed price for each of the hundreds of steps that the catalogue takes, however few the rows are.
 Here the needs are measured, and the definitions' expressions computed, over arrays in memory. The result is bit for
 bit what the nightly rows hold for the same past.
 """
@@ -49,7 +49,7 @@ class Live:
         definitions = {feature.name: feature.definition for feature in chosen}
         checks = {name: check for cohort in cohorts for name, check in cohort.checks.items()}
         needs = needs_for(definitions | checks)
-        self._tallies = [(group.source, group.owner, Tally(group.needs)) for group in groups_of(needs)]
+        self._tallies = [(CANONICAL[group.source], group.owner, Tally(group.needs)) for group in groups_of(needs)]
         expressions = _expressions(definitions | checks)
         self._measured = Formulas(expressions)
         asked = ibis.table({name: expressions[name].type() for name in checks} or {"-": "int64"}, name="asked")
@@ -66,9 +66,11 @@ class Live:
         people = People.asked(asked)
         found: dict[str, Values] = {"as_of": (people.as_of, None)}
         for source, owner, tally in self._tallies:
-            declared = CANONICAL[source]
-            posted = tables.get(source, declared.empty()).cast(declared.arrow_schema)
-            found |= tally.of(PastRows.of(people, posted, declared, owner), len(people))
+            if source.name in tables:
+                posted = tables[source.name].cast(source.arrow_schema).combine_chunks()
+                found |= tally.of(PastRows.of(people, posted, source, owner), len(people))
+            else:
+                found |= tally.absent
         computed = self._measured(found)
         computed |= self._excluded(computed)
         answers = [_arrow(computed[field.name], field.type, len(people)) for field in list(self._schema)[2:]]
@@ -83,5 +85,7 @@ def _expressions(definitions: Mapping[str, Definition]) -> dict[str, ir.Value]:
 
 
 def _arrow(found: Values, kind: pa.DataType, length: int) -> pa.Array:
-    values, missing = (None if part is None else np.broadcast_to(part, length) for part in found)
+    values, missing = (
+        part if part is None or part.ndim else np.broadcast_to(part, length) for part in found
+    )
     return pa.array(values, type=kind, mask=missing)

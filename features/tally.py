@@ -31,19 +31,19 @@ class Tally:
     """The needs of one source and owner. Its steps are kept in order: each reads what those before it made."""
 
     def __init__(self, needs: Iterable[Need]) -> None:
-        self.needs = list(needs)
+        self.absent: dict[str, Values] = {}
         self._place: dict[Hashable, int] = {}
         self._steps: list[tuple[Make, tuple[int, ...]]] = []
-        self._reductions: dict[str, list[tuple[Need, int, int]]] = {}
-        for need in self.needs:
+        self._reductions: dict[str, list[tuple[str, int, int]]] = {}
+        for need in needs:
             reduction, mask, numbers = self._planned(need)
-            self._reductions.setdefault(reduction, []).append((need, mask, numbers))
+            self._reductions.setdefault(reduction, []).append((need.name, mask, numbers))
+            self.absent[need.name] = _absent(need)
 
     def of(self, rows: PastRows, moments: int) -> dict[str, Values]:
         """Each need at each moment."""
         if not len(rows):
-            nothing = np.ones(moments, dtype=bool)
-            return {need.name: _absent(need, moments, nothing) for need in self.needs}
+            return self.absent
         made: list[Any] = []
         for make, read in self._steps:
             made.append(make(rows, *[made[place] for place in read]))
@@ -52,7 +52,7 @@ class Tally:
             masks = np.array([made[mask] for _, mask, _ in asked])
             numbers = [made[number] for _, _, number in asked]
             values = _REDUCED[reduction](rows, moments, masks, numbers)
-            found |= {need.name: value for (need, _, _), value in zip(asked, values, strict=True)}
+            found |= {name: value for (name, _, _), value in zip(asked, values, strict=True)}
         return found
 
     # what is worked out before, each under a key so that needs share it
@@ -270,10 +270,11 @@ def _at_moments(rows: PastRows, moments: int, found: np.ndarray, nothing: Any) -
     return spread
 
 
-def _absent(need: Need, moments: int, nothing: np.ndarray) -> Values:
+def _absent(need: Need) -> Values:
+    """What is measured where there are no rows, whatever the moment."""
     if need.how in ZERO_WHEN_NOTHING:
-        return np.zeros(moments, dtype=np.int64), None
-    return np.zeros(moments, dtype=object if need.text else np.int64), nothing
+        return np.int64(0), None
+    return np.array(None if need.text else 0)[()], np.True_
 
 
 _REDUCED: dict[str, Callable[..., Iterable[Values]]] = {
