@@ -19,7 +19,7 @@ from features.warehouse import Warehouse
 
 __all__ = ["CUSTOMERS_PER_PIECE", "in_pieces"]
 
-CUSTOMERS_PER_PIECE = 25_000
+CUSTOMERS_PER_PIECE = 50_000
 ROWS_PER_BATCH = 65_536
 
 
@@ -42,17 +42,17 @@ def in_pieces(
     tables = {name: table.filter(_inside(name, table)) for name, table in warehouse.tables.items()}
     asked = answer(replace(warehouse, tables=tables))
     schema, sql = asked.schema().to_pyarrow(), ""
-    for ends in _ends(warehouse, customers_per_piece):
+    for piece, ends in enumerate(_ends(warehouse, customers_per_piece)):
         for variable, value in zip(("piece_first", "piece_last"), ends, strict=True):
             engine.con.execute(f"SET VARIABLE {variable} = ?", [value])
-        if sql:
-            yield from (
-                batch.cast(schema) for batch in engine.con.execute(sql).fetch_record_batch(ROWS_PER_BATCH)
-            )
-        else:
+        if not piece:
             # Ibis tells the engine about tables in memory only when it runs a query itself.
             yield from _declared(asked, engine)
-            sql = engine.compile(asked)
+            continue
+        sql = sql or engine.compile(asked)
+        yield from (
+            batch.cast(schema) for batch in engine.con.execute(sql).fetch_record_batch(ROWS_PER_BATCH)
+        )
 
 
 def _declared(asked: ir.Table, engine: BaseBackend) -> Iterator[pa.RecordBatch]:

@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.engines import answers, mismatches, pairs_of
 from features import nightly
-from features.contract import Delivery
+from features.delivery import Delivery
 from features.engines.postgres import publish as fill_postgres
 from features.errors import BadData, NoWarehouse
 from features.feature_set import at, named
