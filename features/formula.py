@@ -71,7 +71,7 @@ class Formulas:
 
 def _constant(node: ops.Literal) -> Values:
     if node.value is None:
-        return np.array(None if node.dtype.is_string() else 0)[()], np.True_
+        return np.array(None if node.dtype.is_string() else 0), np.True_
     if node.dtype.is_integer():
         return np.int64(node.value), None
     return (np.array(node.value, dtype=object) if node.dtype.is_string() else node.value), None
@@ -82,7 +82,7 @@ def _step(name: str, node: Any) -> tuple[Step, list[ops.Node]]:
     match node:
         case ops.Cast(arg=arg, to=to) if _exact(arg.dtype, to):
             kind = np.float64 if to.is_floating() else np.int64
-            return _strict(lambda values: np.asarray(values, dtype=kind)[()]), [arg]
+            return _strict(lambda values: np.asarray(values, dtype=kind)), [arg]
         case ops.InValues(value=value, options=options):
             return _strict(_any_of), [value, *options]
         case ops.SearchedCase(cases=cases, results=results, default=default):
@@ -100,10 +100,11 @@ def _step(name: str, node: Any) -> tuple[Step, list[ops.Node]]:
 
 
 def _exact(held: Any, wanted: Any) -> bool:
-    whole = held.is_integer() or held.is_boolean()
-    return (whole and (wanted.is_floating() or wanted.is_int64())) or (
-        held.is_floating() and wanted.is_floating()
-    )
+    """Whether a cast takes nothing away, so that there is nothing to round."""
+    whole: bool = held.is_integer() or held.is_boolean()
+    if wanted.is_floating():
+        return whole or bool(held.is_floating())
+    return whole and bool(wanted.is_int64())
 
 
 # Operations that give nothing where any argument is nothing.

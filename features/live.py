@@ -49,10 +49,14 @@ class Live:
         definitions = {feature.name: feature.definition for feature in chosen}
         checks = {name: check for cohort in cohorts for name, check in cohort.checks.items()}
         needs = needs_for(definitions | checks)
-        self._tallies = [(CANONICAL[group.source], group.owner, Tally(group.needs)) for group in groups_of(needs)]
+        self._tallies = [
+            (CANONICAL[group.source], group.owner, Tally(group.needs)) for group in groups_of(needs)
+        ]
         expressions = _expressions(definitions | checks)
         self._measured = Formulas(expressions)
-        asked = ibis.table({name: expressions[name].type() for name in checks} or {"-": "int64"}, name="asked")
+        asked = ibis.table(
+            {name: expressions[name].type() for name in checks} or {"-": "int64"}, name="asked"
+        )
         excluded = {excluded_column(cohort.name): cohort.excluded(asked) for cohort in cohorts}
         self._excluded = Formulas(excluded)
         answered = {name: expressions[name] for name in definitions} | excluded
@@ -85,7 +89,5 @@ def _expressions(definitions: Mapping[str, Definition]) -> dict[str, ir.Value]:
 
 
 def _arrow(found: Values, kind: pa.DataType, length: int) -> pa.Array:
-    values, missing = (
-        part if part is None or part.ndim else np.broadcast_to(part, length) for part in found
-    )
+    values, missing = (part if part is None or part.ndim else np.broadcast_to(part, length) for part in found)
     return pa.array(values, type=kind, mask=missing)

@@ -89,10 +89,10 @@ class PastRows:
         as_of_s, happened_s = seconds(as_of[kept]), seconds(happened[kept])
         age_s = as_of_s - happened_s
         order = _newest_first(moment, age_s, known, lambda: table[source.key].combine_chunks().take(rows))
-        day = np.floor(happened_s / DAY_S).astype(np.int64)
-        present, begin, count = np.unique(moment[order], return_index=True, return_counts=True)
-        in_order = (column[order] for column in (rows, moment, as_of_s, age_s, day))
-        return cls(source, table, *in_order, begin, count, present)
+        rows, moment, as_of_s, age_s = rows[order], moment[order], as_of_s[order], age_s[order]
+        day = np.floor(happened_s[order] / DAY_S).astype(np.int64)
+        present, begin, count = np.unique(moment, return_index=True, return_counts=True)
+        return cls(source, table, rows, moment, as_of_s, age_s, day, begin, count, present)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -101,11 +101,11 @@ class PastRows:
         """A code per row, and the values that the codes stand for; the code beyond them is nothing."""
         if ("codes", column) not in self._read:
             if column == "day":
-                values, inverse = np.unique(self.day, return_inverse=True)
-                self._read["codes", column] = inverse, list(values)
+                values, codes = np.unique(self.day, return_inverse=True)
+                self._read["codes", column] = codes, list(values)
             else:
-                codes, values = coded(self.table[column].combine_chunks())
-                self._read["codes", column] = codes[self.rows], values
+                every, words = coded(self.table[column].combine_chunks())
+                self._read["codes", column] = every[self.rows], words
         found: tuple[np.ndarray, list[Any]] = self._read["codes", column]
         return found
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from features.errors import BadData
 from features.formula import Values
 from features.needs import ZERO_WHEN_NOTHING, Need, Selection
 from features.posted import PastRows
-from features.sources import CANONICAL
 from features.timeline import DAY_S, within
 
 __all__ = ["Tally"]
@@ -222,7 +222,15 @@ def _count(rows: PastRows, moments: int, masks: np.ndarray, _: list[np.ndarray])
 
 
 def _sum(rows: PastRows, moments: int, masks: np.ndarray, numbers: list[np.ndarray]) -> Iterable[Values]:
-    sums = np.add.reduceat(np.array(numbers) * masks, rows.begin, axis=1)
+    addends = np.array(numbers) * masks
+    if max(int(addends.max()), -int(addends.min())) > MOST // len(rows):
+        addends = addends.astype(object)  # Python's integers do not wrap around
+    try:
+        sums = np.add.reduceat(addends, rows.begin, axis=1).astype(np.int64)
+    except OverflowError as error:
+        raise BadData(
+            f"a sum over {rows.source.name} does not fit into 64 bits; check the numbers posted there"
+        ) from error
     return ((values, None) for values in _at_moments(rows, moments, sums, 0))
 
 
@@ -249,8 +257,9 @@ def _latest(rows: PastRows, moments: int, masks: np.ndarray, told: list[Values])
 
 
 def _with_nothing(values: np.ndarray, missing: np.ndarray) -> Iterable[Values]:
-    some = missing.any(axis=1).tolist()
-    return ((v, m if any_missing else None) for v, m, any_missing in zip(values, missing, some, strict=True))
+    some: list[bool] = np.any(missing, axis=1).tolist()
+    for each, nothing, any_nothing in zip(values, missing, some, strict=True):
+        yield each, nothing if any_nothing else None
 
 
 def _told_values(column: str, rows: PastRows) -> Values:
@@ -274,7 +283,7 @@ def _absent(need: Need) -> Values:
     """What is measured where there are no rows, whatever the moment."""
     if need.how in ZERO_WHEN_NOTHING:
         return np.int64(0), None
-    return np.array(None if need.text else 0)[()], np.True_
+    return np.array(None if need.text else 0), np.True_
 
 
 _REDUCED: dict[str, Callable[..., Iterable[Values]]] = {
