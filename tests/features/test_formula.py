@@ -38,7 +38,7 @@ FORMULAS: dict[str, Any] = {
     "floor divide by a negative": a // -7,
     "modulus": a % 7,
     "cast": (a > b).cast("int64") + (a > 0).cast("int64"),
-    "square root": (a * a).cast("float64").sqrt() / b.nullif(0),
+    "square root": ibis.greatest(a, 0).cast("float64").sqrt() / b.nullif(0),
     "equal": a == b,
     "not equal": a != b,
     "less": (a < b) | (a <= -7),
