@@ -35,7 +35,7 @@ MOMENTS = pa.schema([("customer_id", pa.string()), ("as_of", pa.timestamp("us"))
 class Live:
     """Answers for a deployment that has these sources: all of its features, or those named, and every cohort's.
 
-    Preparing takes about a second. Afterwards nothing in it changes, so threads may share one. Raises `UnknownName`
+    Prepared in well under a second; nothing in it changes afterwards, so threads may share one. Raises `UnknownName`
     for a feature that does not exist, `UnknownOperation` for one that cannot be computed here.
     """
 
@@ -65,7 +65,11 @@ class Live:
 
     def rows(self, moments: pa.Table, tables: Mapping[str, pa.Table]) -> pa.Table:
         """Nightly rows for the moments (customer_id, as_of), each once, computed from these tables alone, ordered by
-        moment and customer. A source left out of `tables` has no rows."""
+        moment and customer. A source left out of `tables` has no rows.
+
+        Memory is about a kilobyte per row of `tables` and moment that sees it. Raises `BadData` when a sum does not fit
+        into 64 bits.
+        """
         asked = moments.cast(MOMENTS).sort_by([("as_of", "ascending"), ("customer_id", "ascending")])
         people = People.asked(asked)
         found: dict[str, Values] = {"as_of": (people.as_of, None)}
