@@ -26,7 +26,7 @@ from features.cohorts import everyone
 from features.contract import SQL_TYPES, literal, quoted
 from features.needs import Need
 from features.passes import KEYS
-from features.pieces import CUSTOMERS_PER_PIECE, INSIDE, narrowed, pieces
+from features.pieces import INSIDE, narrowed, pieces
 from features.planner import needs_table, owned
 from features.progress import followed
 from features.reach import Group, Reach, crossing, drift, edge_name
@@ -109,9 +109,7 @@ class Night:
             found = found.left_join(parts.drop("fingerprint"), "customer_id").drop("customer_id_right")
         return found
 
-    def measure(
-        self, groups: Iterable[Group], customers_per_piece: int = CUSTOMERS_PER_PIECE
-    ) -> dict[str, Touched]:
+    def measure(self, groups: Iterable[Group], customers_per_piece: int) -> dict[str, Touched]:
         """Write what the groups need: a row for each customer who has rows, with their fingerprint."""
         touched = {group: Touched(0, 0) for group in groups}
         for group in touched:

@@ -109,7 +109,7 @@ def test_a_quiet_day_measures_nobody_and_ages_grow(tmp_path: Path) -> None:
     late = datetime(2030, 1, 1)
     first, _ = measured(held, group, late, tmp_path / "first", None)
     with Night.begun(held, late + timedelta(days=3), tmp_path / "second", first) as night:
-        assert night.measure([group])[group.name].measured == 0
+        assert night.measure([group], PEOPLE)[group.name].measured == 0
     ages = content(first, group)["min age_s orders"]
     later = content(Kept(tmp_path / "second", late), group)["min age_s orders"]
     assert later == [age + 3 * 86_400 for age in ages]

@@ -30,7 +30,7 @@ def test_rows_are_those_of_features_at_and_hold_everyone(customers_per_piece: in
         ["as_of"]
     )
     assert made.table().select(expected.column_names).to_pylist() == expected.to_pylist()
-    assert made.schema.types == expected.schema.types, "as declared, whatever sums an engine widens"
+    assert made.table().select(expected.column_names).schema.types == expected.schema.types
     assert len(made) == 300
 
 
@@ -61,7 +61,7 @@ def test_the_pointer_moves_and_an_open_reader_keeps_its_rows() -> None:
 def test_a_date_before_anybody_was_known_is_refused_and_leaves_nothing() -> None:
     with pytest.raises(BadData, match="nobody is known before 2020-01-01"):
         nightly.materialise(WAREHOUSE, datetime(2020, 1, 1), Path("rows"))
-    assert list(Path("rows").iterdir()) == []
+    assert not Path("rows").exists()
     with pytest.raises(NoWarehouse, match=r"features\.nightly"):
         nightly.latest(Path("rows"))
 
