@@ -28,7 +28,7 @@ from rich.table import Table
 from benchmarks.record import write
 from features import timeline
 from features.cohorts import COHORTS
-from features.contract import deliveries_in
+from features.delivery import deliveries_in
 from features.feature_set import FEATURES
 from features.load import load
 from features.nightly import excluded_column
@@ -117,7 +117,7 @@ def spark_reading(folder: Path) -> str:
         "spark.sql.shuffle.partitions": "2",
         "spark.default.parallelism": "2",
         # Hundreds of generated classes run once each: compiling them well costs more than they save.
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=512m",
     }
     return f"spark:local[2]?path={folder}&" + "&".join(f"{name}={value}" for name, value in settings.items())
 

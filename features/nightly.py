@@ -34,7 +34,7 @@ from features.feature_set import available
 from features.home import data_folder
 from features.incremental import Night, Touched
 from features.needs import Need
-from features.pieces import in_pieces
+from features.pieces import CUSTOMERS_PER_PIECE, in_pieces
 from features.planner import compute, needs_for, project
 from features.pointer import point, pointed
 from features.progress import followed
@@ -47,8 +47,6 @@ from features.warehouse import Warehouse, connect
 __all__ = ["NightlyRows", "Work", "excluded_column", "latest", "materialise", "rows"]
 
 ROWS_PER_BATCH = 65_536
-# With 120 events each a piece takes some 1.5 GiB. What any piece costs, however small, is a tenth of its time.
-CUSTOMERS_PER_PIECE = 50_000
 FILES_KEPT = 2
 ABANDONED_AFTER_S = 86_400
 

@@ -95,11 +95,17 @@ def _values(column: str, needs: Iterable[Need]) -> list[str]:
 
 
 def _gathered(by_kind: ir.Table, need: Need, apart: list[str]) -> ir.Value:
-    """A need from the rows of its kinds. A chosen value costs engines less than a filtered aggregate."""
-    tests = [by_kind[column].isin(values) for column, values in need.selection.where if column in apart]
+    """A need from the rows of its kinds. A chosen value costs engines less than a filtered aggregate, and the
+    greatest of one value less than its sum."""
+    tests = [(column, values) for column, values in need.selection.where if column in apart]
     value = by_kind[_measure_name(need)]
-    chosen = ibis.ifelse(ibis.and_(*tests), value, ibis.null(value.type())) if tests else value
-    return getattr(chosen, SPREAD[need.how])()
+    if not tests:
+        return getattr(value, SPREAD[need.how])()
+    chosen = ibis.ifelse(
+        ibis.and_(*(by_kind[c].isin(values) for c, values in tests)), value, ibis.null(value.type())
+    )
+    one_row = len(tests) == len(apart) and all(len(values) == 1 for _, values in tests)
+    return chosen.max() if one_row else getattr(chosen, SPREAD[need.how])()
 
 
 def _measure_name(need: Need) -> str:

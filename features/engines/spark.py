@@ -44,6 +44,8 @@ LOCAL_SETTINGS = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.memory": "4g",
     "spark.driver.maxResultSize": "0",  # all feature rows come to the driver, that is the point
+    # Each of some sixty joins and aggregates takes whole pages of a task's memory; the default of 64 MB is too many.
+    "spark.buffer.pageSize": "2m",
     "spark.log.level": "ERROR",
 }
 ABSENT = "PATH_NOT_FOUND"
@@ -68,6 +70,10 @@ class Spark(Backend):  # type: ignore[misc]
     def _register_in_memory_table(self, op: Any) -> None:
         self._session.createDataFrame(op.data.to_pyarrow(op.schema)).createOrReplaceTempView(op.name)
 
+    def _create_cached_table(self, name: str, expr: ir.Table) -> ir.Table:
+        self._run_pre_execute_hooks(expr)  # the cached query may read tables from memory, too
+        return super()._create_cached_table(name, expr)
+
     def to_pyarrow(
         self, expr: ir.Expr, /, *, params: Any = None, limit: Any = None, **_: Any
     ) -> pa.Table | pa.Array | pa.Scalar:
@@ -88,6 +94,7 @@ def opened(address: str) -> Held:
     asked = address_of(address)
     session = session_at(asked)
     engine = Spark()
+    Spark.register_options()  # which Ibis does only for engines opened by its own name
     engine.do_connect(session)
     shown = without_secrets(address)
     return _folder(engine, asked.path, shown) if asked.path else _database(engine, asked.database, shown)

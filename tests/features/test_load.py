@@ -201,6 +201,6 @@ def test_the_command_says_what_it_loaded_and_fails_in_one_line() -> None:
 
 
 def test_an_address_of_another_kind_is_refused_without_repeating_it() -> None:
-    with pytest.raises(NoWarehouse, match="postgresql:// is none") as refusal:
-        connect("postgresql://user:secret@host/db")
+    with pytest.raises(NoWarehouse, match="oracle:// is no warehouse") as refusal:
+        connect("oracle://user:secret@host/db")
     assert "secret" not in str(refusal.value)

@@ -1,0 +1,1 @@
+"""The catalogue's touchpoint columns by our planner, and by hand in three other ways."""
