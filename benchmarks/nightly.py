@@ -23,7 +23,7 @@ from rich.console import Console
 
 from benchmarks.record import record
 from features import nightly
-from features.contract import deliveries_in
+from features.delivery import deliveries_in
 from features.load import ledger, load
 from features.nightly import NightlyRows
 from features.warehouse import Warehouse, connect

@@ -20,10 +20,12 @@ from lightgbm import LGBMClassifier
 from benchmarks.record import record
 from features.warehouse import Warehouse, connect
 from training.challenger import fit_linear, linear_probabilities
-from training.dataset import Dataset, Parts, dataset, plan, split, telling
+from training.dataset import Dataset, Parts, dataset, split, telling
 from training.metrics import auc, average_precision, brier, lift_at, log_loss
 from training.model import fit, numbers
-from training.tasks import Task, task_named
+from training.plan import plan
+from training.task import Task
+from training.tasks import task_named
 from worlds import cdnow
 
 RUNS = 5
@@ -56,7 +58,7 @@ def studies(warehouse: Warehouse) -> Iterator[tuple[Task, Dataset, Parts]]:
     churn, intent = task_named("churn", warehouse), task_named("purchase_intent", warehouse)
     plans = (
         (churn, plan(churn, warehouse, held_out=cdnow.published_sample())),
-        (intent, plan(intent, warehouse, test_at=datetime(1998, 1, 1))),
+        (intent, plan(intent, warehouse, test_at=datetime(1998, 1, 1), everyone=True)),
     )
     for task, planned in plans:
         data = dataset(task, warehouse, planned.dates)
@@ -80,7 +82,9 @@ def scores(task: Task, data: Dataset, parts: Parts, seed: int) -> Scores:
     default = LGBMClassifier(verbosity=-1, random_state=seed, n_jobs=1)
     default.fit(numbers(everything, data.names), everything["outcome"])
     return {
-        "ours": fit(parts.fit, parts.calibrate, data.names, parameters={"seed": seed}).probabilities(tested),
+        "ours": fit(
+            parts.fit, parts.calibrate, data.names, task.answers, parameters={"seed": seed}
+        ).probabilities(tested),
         "recency": task.rules[0].score(parts.test),
         "linear": linear_probabilities(fit_linear(everything, data.names), parts.test, data.names),
         "default LightGBM": np.asarray(default.predict_proba(tested))[:, 1],

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
 from features.command import run
 from features.feature_set import FEATURES, catalogue
@@ -25,7 +24,7 @@ def main(
         page.write_text(page_of(FEATURES), encoding="utf-8")
         print(f"{len(FEATURES)} features described in {page}")
     else:
-        Console(width=None if Console().is_terminal else 200).print(catalogue(lang))
+        catalogue(lang)
 
 
 if __name__ == "__main__":

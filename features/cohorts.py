@@ -18,7 +18,7 @@ from features.rows import Definition
 from features.views.lifecycle import open_orders
 from features.views.orders import placed
 from features.views.touchpoints import deeds
-from features.views.vehicles import held
+from features.views.vehicles import deliveries, held
 from features.warehouse import Warehouse
 
 __all__ = [
@@ -27,12 +27,18 @@ __all__ = [
     "Condition",
     "active_leads",
     "active_owners",
+    "activity_guests",
     "eligible",
     "everyone",
     "has_ordered",
+    "insurance_due",
     "just_contacted",
     "just_renewed",
+    "just_serviced",
+    "just_tested",
+    "new_owners",
     "owners",
+    "young_car_owners",
 ]
 
 
@@ -98,6 +104,10 @@ def silent_for(days: int, past: Any) -> Any:
     return (deeds(past).count(days=days) == 0) & (past.visits.count(days=days) == 0)
 
 
+def insured(past: Any) -> Any:
+    return deeds(past, kind="insurance_renewal")
+
+
 NO_CAR = Condition(lambda past: held(past).count() == 0, otherwise="holds a car of ours already")
 HOLDS_A_CAR = Condition(lambda past: held(past).count() > 0, otherwise="holds no car of ours")
 NOTHING_ON_ORDER = Condition(lambda past: open_orders(past) == 0, otherwise="has a car on order")
@@ -119,6 +129,71 @@ active_owners = Cohort(
     (HOLDS_A_CAR, Condition(lambda past: ~silent_for(180, past), otherwise="silent for 180 days already")),
 )
 owners = Cohort("owners", (HOLDS_A_CAR, NOTHING_ON_ORDER))
+
+new_owners = Cohort(
+    "new owners",
+    (
+        HOLDS_A_CAR,
+        Condition(
+            lambda past: deliveries(past).count(days=30) > 0,
+            otherwise="no car was delivered in the last 30 days",
+        ),
+    ),
+)
+young_car_owners = Cohort(
+    "owners of a young car",
+    (
+        HOLDS_A_CAR,
+        NOTHING_ON_ORDER,
+        Condition(
+            lambda past: deliveries(past).count(days=1095) > 0,
+            otherwise="no car was delivered in the last 36 months",
+        ),
+    ),
+)
+just_tested = Cohort(
+    "just tested",
+    (
+        NOTHING_ON_ORDER,
+        Condition(
+            lambda past: deeds(past, kind="test_drive").count(days=30) > 0,
+            otherwise="no test drive in the last 30 days",
+        ),
+    ),
+)
+just_serviced = Cohort(
+    "just serviced",
+    (
+        HOLDS_A_CAR,
+        Condition(
+            lambda past: past.visits.where(kind="maintenance").count(days=90) > 0,
+            otherwise="no maintenance in the last 90 days",
+        ),
+    ),
+)
+insurance_due = Cohort(
+    "insurance due",
+    (
+        HOLDS_A_CAR,
+        Condition(
+            lambda past: insured(past).count(days=365) - insured(past).count(days=275) > 0,
+            otherwise="renewed no insurance 275 to 365 days ago",
+        ),
+        Condition(
+            lambda past: insured(past).count(days=275) == 0,
+            otherwise="has renewed the insurance already",
+        ),
+    ),
+)
+activity_guests = Cohort(
+    "activity guests",
+    (
+        Condition(
+            lambda past: deeds(past, kind="activity_signin").count(days=90) > 0,
+            otherwise="joined no activity in the last 90 days",
+        ),
+    ),
+)
 
 just_contacted = Cohort(
     "just contacted",
@@ -146,5 +221,18 @@ just_renewed = Cohort(
 
 COHORTS: dict[str, Cohort] = {
     cohort.name: cohort
-    for cohort in (has_ordered, active_leads, active_owners, owners, just_contacted, just_renewed)
+    for cohort in (
+        has_ordered,
+        active_leads,
+        active_owners,
+        owners,
+        new_owners,
+        young_car_owners,
+        just_tested,
+        just_serviced,
+        insurance_due,
+        activity_guests,
+        just_contacted,
+        just_renewed,
+    )
 }

@@ -5,6 +5,7 @@ from itertools import chain
 from typing import Literal
 
 import ibis.expr.types as ir
+from rich.console import Console
 from rich.table import Table
 
 from features import timeline
@@ -41,10 +42,10 @@ FEATURES: dict[str, Feature] = {
 }
 
 
-def available(warehouse: Warehouse, *, categories: bool = False, sensitive: bool = False) -> list[Feature]:
-    """The features whose sources this warehouse holds: numbers that read nothing sensitive.
+def available(warehouse: Warehouse, *, categories: bool = True, sensitive: bool = False) -> list[Feature]:
+    """The features whose sources this warehouse holds and that read nothing sensitive.
 
-    `categories` adds those that are strings, `sensitive` those that read a sensitive column, which only a task
+    Without `categories` only numbers; `sensitive` adds those that read a sensitive column, which only a task
     that declares why may use.
     """
     return [
@@ -75,12 +76,11 @@ def at(moments: ir.Table, warehouse: Warehouse, features: Sequence[Feature] | No
     return compute(moments, {f.name: f.definition for f in chosen}, warehouse.tables, timeline.past)
 
 
-def catalogue(language: Literal["en", "zh"] = "en") -> Table:
-    """Every feature with its sentence, unit, window and what it is for a customer without rows ("Nothing")."""
-    table = Table(
-        "feature", "meaning", "unit", "window", "nothing", "concept", "sources", "fingerprint", box=None
-    )
+def catalogue(language: Literal["en", "zh"] = "en") -> None:
+    """Print every feature: sentence, unit, window and what it is for a customer without rows ("Nothing")."""
+    columns = ("feature", "meaning", "unit", "window", "nothing", "concept", "sources", "fingerprint")
+    table = Table(*columns, box=None)
     for f in FEATURES.values():
         words = (getattr(f, language), f.unit, f.window_text, f.nothing_text, f.concept)
         table.add_row(f.name, *words, ", ".join(sorted(f.sources)), f.fingerprint)
-    return table
+    Console(width=None if Console().is_terminal else 200).print(table)

@@ -26,6 +26,7 @@ from features.errors import OpenWindow, UnknownMoment
 __all__ = [
     "DAY_S",
     "Today",
+    "around",
     "dated_before",
     "future",
     "held_at",
@@ -130,6 +131,14 @@ def within_next(rows: ir.Table, column: str, days: int | None = None) -> ir.Bool
     """Whether a timestamp column lies in `[as_of, as_of + days)`; at any time from `as_of` on when `days` is None."""
     until_s = seconds_until(rows, column)
     return until_s >= 0 if days is None else (until_s >= 0) & (until_s < days * DAY_S)
+
+
+def around(
+    one: ir.TimestampColumn, other: ir.TimestampColumn, *, before_days: int, after_days: int
+) -> ir.BooleanValue:
+    """Whether the other instant lies in `[one - before_days, one + after_days)`."""
+    apart_s = _seconds(other) - _seconds(one)
+    return (apart_s >= -before_days * DAY_S) & (apart_s < after_days * DAY_S)
 
 
 class Today:

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
@@ -26,6 +27,7 @@ from training import registry
 
 __all__ = ["SCHEMA", "batch"]
 
+CHANCE = pa.struct([("outcome", pa.string()), ("horizon_days", pa.int32()), ("probability", pa.float64())])
 SCHEMA = pa.schema(
     [
         ("customer_id", pa.string()),
@@ -34,6 +36,7 @@ SCHEMA = pa.schema(
         ("horizon_days", pa.int32()),
         ("probability", pa.float64()),
         ("grade", pa.string()),
+        ("outlook", pa.list_(CHANCE)),
         ("reasons_en", pa.list_(pa.string())),
         ("reasons_zh", pa.list_(pa.string())),
         ("model_version", pa.string()),
@@ -84,6 +87,10 @@ def _score_task(scorer: Scorer, rows: NightlyRows, target: Path) -> dict[str, in
                 [scorer.card.horizon_days] * size,
                 scored.probabilities,
                 scored.grades,
+                [
+                    [msgspec.structs.asdict(chance) for chance in some]
+                    for some in scorer.chances(scored.outlook)
+                ],
                 [[reason.en for reason in some] for some in reasons],
                 [[reason.zh for reason in some] for some in reasons],
                 [scorer.version] * size,

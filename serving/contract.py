@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 
 __all__ = [
+    "Chance",
     "Direction",
     "ModelUsed",
     "Reason",
@@ -44,13 +45,23 @@ class Reason(msgspec.Struct, frozen=True):
     zh: str
 
 
+class Chance(msgspec.Struct, frozen=True):
+    """How likely one outcome is within so many days. Per outcome it never falls with the days (a silence never
+    rises), and competing outcomes never sum past one."""
+
+    outcome: str
+    horizon_days: int
+    probability: float
+
+
 class ModelUsed(msgspec.Struct, frozen=True):
     version: str
     trained_through: datetime
 
 
 class Score(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One customer's answer for one task. Without a score, `note` says why in words."""
+    """One customer's answer for one task: the probability of what the task wants within its longest horizon, and the
+    `outlook` for every outcome and horizon. Without a score, `note` says why in words."""
 
     customer_id: str
     task: str
@@ -58,6 +69,7 @@ class Score(msgspec.Struct, frozen=True, omit_defaults=True):
     probability: float | None = None
     horizon_days: int | None = None
     grade: Literal["A", "B", "C"] | None = None
+    outlook: list[Chance] = []
     reasons: list[Reason] = []
     note: str | None = None
 
@@ -74,6 +86,9 @@ class TaskOffered(msgspec.Struct, frozen=True):
     name: str
     question: str
     cohort: str
+    outcomes: tuple[str, ...]
+    wanted: tuple[str, ...]
+    horizons_days: tuple[int, ...]
     horizon_days: int
     purpose: str
     model: ModelUsed

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from features.feature import Feature
+from features.matrix import Levels
 from features.words import UNITS, UNSAID
 from serving.contract import Direction, Reason
 
@@ -20,8 +21,8 @@ MOST_REASONS = 3
 class Explainer:
     """Groups a model's columns by concept once, and words the strongest groups of any row."""
 
-    def __init__(self, features: Sequence[Feature]) -> None:
-        self.features = list(features)
+    def __init__(self, features: Sequence[Feature], levels: Levels | None = None) -> None:
+        self.features, self.levels = list(features), levels or {}
         self.concepts = sorted({feature.concept for feature in features})
         self.group = np.array([self.concepts.index(feature.concept) for feature in features])
 
@@ -42,7 +43,7 @@ class Explainer:
         along = contributions[members] * np.sign(total)
         place = int(members[int(np.argmax(along))])
         feature, direction = self.features[place], _direction(total)
-        said_en, said_zh = _value(row[place], feature.unit, "en"), _value(row[place], feature.unit, "zh")
+        said_en, said_zh = (self._said(row[place], feature, language) for language in ("en", "zh"))
         makes_en, makes_zh = ("more", "提高") if direction == "raises" else ("less", "降低")
         return Reason(
             concept=self.concepts[concept],
@@ -50,6 +51,12 @@ class Explainer:
             en=f"{feature.en}: {said_en}, which makes it {makes_en} likely",
             zh=f"{feature.zh}：{said_zh}，{makes_zh}可能性",
         )
+
+    def _said(self, value: float, feature: Feature, language: str) -> str:
+        known = self.levels.get(feature.name)
+        if known is not None and not np.isnan(value):
+            return known[int(value)]
+        return _value(value, feature.unit, language)
 
 
 def _direction(total: float) -> Direction:

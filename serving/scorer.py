@@ -1,5 +1,6 @@
 """The scoring core: feature rows in, scores out. No framework, no I/O, the same for service and batch."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,22 +10,26 @@ import pyarrow as pa
 
 from features.errors import BadModel
 from features.feature_set import named
-from features.matrix import matrix
+from features.matrix import matrix, unseen
 from features.nightly import excluded_column
-from serving.contract import ModelUsed, Reason, Score
+from serving.contract import Chance, ModelUsed, Reason, Score
 from serving.reasons import Explainer
 from training.registry import Champion
 
 __all__ = ["Scored", "Scorer"]
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Scored:
-    """Answers for a block of rows: `eligible` marks the rows that were scored; the arrays cover only those."""
+    """Answers for a block of rows: `eligible` marks the rows that were scored; the arrays cover only those. `outlook` is
+    (rows x horizons x kinds)."""
 
     eligible: np.ndarray
     excluded: list[str | None]
     rows: np.ndarray
+    outlook: np.ndarray
     probabilities: np.ndarray
     grades: list[str]
 
@@ -50,8 +55,13 @@ class Scorer:
         return ModelUsed(self.version, self.card.trained_through)
 
     @cached_property
+    def asked(self) -> list[tuple[str, int]]:
+        """Every outcome and horizon, outcome by outcome: what an outlook holds, in its order."""
+        return [(kind, days) for kind in self.card.kinds for days in self.card.horizons_days]
+
+    @cached_property
     def explainer(self) -> Explainer:
-        return Explainer(self.features)
+        return Explainer(self.features, self.card.levels)
 
     def require(self, fingerprints: dict[str, str]) -> None:
         """Refuse rows that were computed with other definitions than the model was trained on."""
@@ -70,13 +80,26 @@ class Scorer:
         """
         excluded = rows[excluded_column(self.card.cohort)].to_pylist()
         eligible = np.array([reason is None for reason in excluded], dtype=bool)
-        values = matrix(rows, list(self.card.features))[eligible]
-        probabilities = self.model.probabilities(values) if len(values) else np.empty(0)
+        if strange := unseen(rows, self.card.levels):
+            told = ", ".join(f"{name} in {count:,} rows" for name, count in strange.items())
+            log.warning(
+                "%s version %s: unseen categories count as missing: %s", self.task, self.version, told
+            )
+        values = matrix(rows, list(self.card.features), self.card.levels)[eligible]
+        shape = (0, len(self.card.horizons_days), len(self.card.kinds))
+        outlook = self.model.outlook(values) if len(values) else np.empty(shape)
+        probabilities = self.model.propensities(outlook)
         if not np.isfinite(probabilities).all():
             raise BadModel(f"{self.task} version {self.version} gave a score that is not a number")
-        return Scored(
-            eligible, excluded, values, probabilities, [self.card.grades.grade(p) for p in probabilities]
-        )
+        grades = [self.card.grades.grade(p) for p in probabilities]
+        return Scored(eligible, excluded, values, outlook, probabilities, grades)
+
+    def chances(self, outlook: np.ndarray) -> list[list[Chance]]:
+        """The outlook of each scored row, in words and numbers."""
+        flat = outlook.transpose(0, 2, 1).reshape(len(outlook), -1).tolist()
+        return [
+            [Chance(kind, days, p) for (kind, days), p in zip(self.asked, row, strict=True)] for row in flat
+        ]
 
     def reasons(self, values: np.ndarray) -> list[list[Reason]]:
         """The strongest reasons of each scored row."""
@@ -88,14 +111,22 @@ class Scorer:
     def answers(self, rows: pa.Table, customer_ids: Sequence[str]) -> list[Score]:
         """One answer per id asked for, in that order: a score with reasons, or why there is none."""
         scored = self.score(rows)
-        said = iter(zip(scored.probabilities, scored.grades, self.reasons(scored.rows), strict=True))
+        said = iter(
+            zip(
+                scored.probabilities,
+                scored.grades,
+                self.chances(scored.outlook),
+                self.reasons(scored.rows),
+                strict=True,
+            )
+        )
         known = dict(zip(rows["customer_id"].to_pylist(), scored.excluded, strict=True))
         made: dict[str, Score] = {}
         for customer_id, excluded in known.items():
             if excluded is not None:
                 made[customer_id] = Score(customer_id, self.task, "not_eligible", note=excluded)
                 continue
-            probability, grade, reasons = next(said)
+            probability, grade, outlook, reasons = next(said)
             made[customer_id] = Score(
                 customer_id,
                 self.task,
@@ -103,6 +134,7 @@ class Scorer:
                 probability=float(probability),
                 horizon_days=self.card.horizon_days,
                 grade=grade,  # type: ignore[arg-type]
+                outlook=outlook,
                 reasons=reasons,
             )
         unknown = "not known to us before this date"

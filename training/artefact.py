@@ -2,7 +2,7 @@
 
     booster.txt      LightGBM's text format
     card.json        the card, with the calibration
-    golden.json      artificial rows with the probabilities they must get, bit for bit
+    golden.json      artificial rows with the probabilities they must get by outcome and horizon, bit for bit
     MANIFEST.json    SHA-256 of the others
 
 The hashes are checked before the native loader sees a byte: a truncated text model crashes the process, and a
@@ -40,7 +40,7 @@ class Loaded:
 
     def self_test(self) -> None:
         """Score the golden rows again. Raises `BadModel` when a single bit differs."""
-        scored = self.model.probabilities(self.golden)
+        scored = self.model.outlook(self.golden)
         if not np.array_equal(scored, self.expected):
             raise BadModel(
                 f"the {self.card.task} model does not give its golden predictions on this machine; train it again here"
@@ -62,7 +62,7 @@ def write(model: Model, card: Card, golden: np.ndarray, folder: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / "booster.txt").write_text(model.booster.model_to_string(num_iteration=-1))
     (folder / "card.json").write_bytes(card.to_json())
-    expected = model.probabilities(golden)
+    expected = model.outlook(golden)
     cases = {
         "rows": [[None if np.isnan(v) else v for v in row] for row in golden.tolist()],
         "probabilities": expected.tolist(),
@@ -94,7 +94,7 @@ def read(folder: Path) -> Loaded:
     except msgspec.ValidationError as error:
         raise BadModel(f"{folder / 'card.json'} has another form than this version reads: {error}") from error
     booster = lgb.Booster(model_str=(folder / "booster.txt").read_text())
-    model = Model(booster, tuple(card.features), card.slope, card.intercept)
+    model = Model(booster, tuple(card.features), card.answers, card.hazards)
     cases = json.loads((folder / "golden.json").read_text())
     golden = np.array([[np.nan if v is None else v for v in row] for row in cases["rows"]], dtype=np.float64)
     loaded = Loaded(model, card, sha256_of(folder / MANIFEST), golden, np.array(cases["probabilities"]))

@@ -4,14 +4,19 @@ A frozen value saved beside the model. It is the contract between the two halves
 in which version, asked of whom, over which window; printed, it is the model's page.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
 
 from features.certificate import Seal
-from training.evaluate import Report
+from training.evaluate import Estimate, Report
+from training.hazards import Hazards
+from training.model import Answers
 
-__all__ = ["Card", "GradeCuts", "grade_cuts"]
+__all__ = ["Card", "GradeCuts", "Judged", "figures_of", "grade_cuts", "outlook_of"]
+
+Figures = dict[str, dict[str, tuple[float, float, float]]]
 
 
 class GradeCuts(msgspec.Struct, frozen=True):
@@ -26,20 +31,35 @@ class GradeCuts(msgspec.Struct, frozen=True):
         return "A" if probability >= self.a else "B" if probability >= self.b else "C"
 
 
+class Judged(msgspec.Struct, frozen=True):
+    """One outcome by one horizon on the test: how many had it, how many were promised, and the figures."""
+
+    outcome: str
+    horizon_days: int
+    happened: int
+    promised: float
+    figures: Figures
+
+
 class Card(msgspec.Struct, frozen=True, kw_only=True):
-    """A model's page. `features` maps names to fingerprints, in the model's order; `figures` holds by scorer and
-    metric (value, low, high), out of sample; dates are moments, `trained_through` the end of the last outcome
-    window that was learned from; `certificate` the seal of its leak certificate."""
+    """A model's page. `features` maps names to fingerprints, in the model's order; `levels` holds the categories among
+    them, whose places are their numbers; `figures` holds by scorer and metric (value, low, high), out of sample, for
+    the wanted outcomes by the longest horizon, `outlook` for each outcome and horizon; dates are moments,
+    `trained_through` the end of the last outcome window that was learned from; `certificate` the seal of its leak
+    certificate."""
 
     task: str
     question: str
     cohort: str
     purpose: str
-    horizon_days: int
+    kinds: tuple[str, ...]
+    wanted: tuple[str, ...]
+    silence: bool
+    horizons_days: tuple[int, ...]
     gap_days: int
     features: dict[str, str]
-    slope: float
-    intercept: float
+    levels: dict[str, tuple[str, ...]]
+    hazards: Hazards
     fit_at: list[datetime]
     calibrate_at: list[datetime]
     test_at: list[datetime]
@@ -50,7 +70,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     outcomes_test: int
     base_rate: float
     grades: GradeCuts
-    figures: dict[str, dict[str, tuple[float, float, float]]]
+    figures: Figures
+    outlook: list[Judged]
     beaten: list[str]
     rules: list[str]
     rule_sentences: dict[str, str]
@@ -59,6 +80,17 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     packages: dict[str, str]
     made_at: datetime
     certificate: Seal | None = None
+
+    @property
+    def horizon_days(self) -> int:
+        """The longest horizon, which propensity, grades and figures speak about."""
+        return self.horizons_days[-1]
+
+    @property
+    def answers(self) -> Answers:
+        """What the model answers, as it needs to know it."""
+        wanted = tuple(self.kinds.index(kind) for kind in self.wanted)
+        return Answers(self.kinds, self.horizons_days, wanted, self.silence)
 
     @property
     def unbeaten(self) -> list[str]:
@@ -87,7 +119,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
         lines = [
             f"{self.task}: {self.question}",
             f"asked of        customers in the cohort {self.cohort!r}",
-            f"window          {self.horizon_days} days after a gap of {self.gap_days}",
+            f"outcome         {' or '.join(self.wanted)}, of {', '.join(self.kinds)}",
+            f"windows         {', '.join(map(str, self.horizons_days))} days after a gap of {self.gap_days}",
             f"features        {len(self.features)}",
             f"learned from    {self.rows_fit:,} moments, outcomes through {self.trained_through:%Y-%m-%d}",
             f"kept apart      {self.cut}",
@@ -108,8 +141,14 @@ def grade_cuts(probabilities: list[float], dated: datetime) -> GradeCuts:
     return GradeCuts(ranked[last_of_a], ranked[last_of_b], dated, len(ranked))
 
 
-def figures_of(report: Report) -> dict[str, dict[str, tuple[float, float, float]]]:
-    """A report's figures as the card keeps them."""
-    return {
-        name: {m: (e.value, e.low, e.high) for m, e in row.items()} for name, row in report.scorers.items()
-    }
+def figures_of(scorers: Mapping[str, Mapping[str, Estimate]]) -> Figures:
+    """Figures by scorer and metric as the card keeps them."""
+    return {name: {m: (e.value, e.low, e.high) for m, e in row.items()} for name, row in scorers.items()}
+
+
+def outlook_of(report: Report) -> list[Judged]:
+    """A report's outcomes by horizons as the card keeps them."""
+    return [
+        Judged(c.outcome, c.horizon_days, c.outcomes, c.promised * report.rows, figures_of(c.scorers))
+        for c in report.cells
+    ]

@@ -3,14 +3,15 @@
 A model that does not beat it has no need of trees. It is fitted for every run and never served.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
+from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from training.model import numbers
 
@@ -22,14 +23,19 @@ def _signed_log(rows: np.ndarray) -> np.ndarray:
     return np.asarray(np.sign(rows) * np.log1p(np.abs(rows)))
 
 
-def fit_linear(fitted_on: pd.DataFrame, names: Sequence[str]) -> Pipeline:
-    """Median-filled, log-scaled, standardised columns with a flag where a value was missing."""
-    pipeline = make_pipeline(
+def fit_linear(fitted_on: pd.DataFrame, names: Sequence[str], categories: Collection[str] = ()) -> Pipeline:
+    """Median-filled, log-scaled, standardised columns with a flag where a value was missing; a flag per category."""
+    measured = make_pipeline(
         SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
         FunctionTransformer(_signed_log),
         StandardScaler(),
-        LogisticRegression(C=0.1, max_iter=2000),
     )
+    named = [place for place, name in enumerate(names) if name in categories]
+    others = [place for place, name in enumerate(names) if name not in categories]
+    columns = ColumnTransformer(
+        [("measured", measured, others), ("named", OneHotEncoder(handle_unknown="ignore"), named)]
+    )
+    pipeline = make_pipeline(columns, LogisticRegression(C=0.1, max_iter=2000))
     return pipeline.fit(numbers(fitted_on, names), fitted_on["outcome"])
 
 

@@ -4,17 +4,20 @@ Intervals are bootstrap percentiles over customers, so that a customer's several
 calibration error of a resample is larger than that of the sample by the noise it adds; that excess is taken off.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from features.errors import NotTrainable
 from training.metrics import OF_PROBABILITIES, OF_RANKS
 
-__all__ = ["Estimate", "Report", "evaluate"]
+__all__ = ["Cell", "Estimate", "Report", "evaluate", "outlook", "require_figures"]
 
 REPLICATES = 200
+REPLICATES_OF_A_CELL = 60
+FEWEST_TO_JUDGE = 10
 TITLES = {
     "auc": "ROC AUC",
     "average_precision": "avg. precision",
@@ -23,6 +26,7 @@ TITLES = {
     "ece": "calib. error",
     "lift_10": "lift top 10 %",
 }
+CELL_METRICS = ("auc", "log_loss", "ece", "lift_10")
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,17 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class Cell:
+    """One outcome by one horizon: how many had it, and figures by scorer; none where too few had it to judge."""
+
+    outcome: str
+    horizon_days: int
+    outcomes: int
+    promised: float
+    scorers: Mapping[str, Mapping[str, Estimate]]
+
+
+@dataclass(frozen=True)
 class Report:
     """Figures by scorer and metric, and by rule the model's lead over it in ROC AUC, paired."""
 
@@ -46,6 +61,7 @@ class Report:
     outcomes: int
     scorers: Mapping[str, Mapping[str, Estimate]]
     leads: Mapping[str, Estimate]
+    cells: tuple[Cell, ...] = ()
 
     @property
     def beaten(self) -> list[str]:
@@ -63,7 +79,27 @@ class Report:
     def __str__(self) -> str:
         share = self.outcomes / self.rows
         head = f"{self.task}: {self.rows:,} tested, {self.outcomes:,} with the outcome ({share:.1%})"
-        return f"{head}\n{self.table().to_string()}"
+        return f"{head}\n{self.table().to_string()}{self._outlook()}"
+
+    def by_cell(self) -> pd.DataFrame:
+        """Outcomes by horizons, as text: how often it happened and was promised, and the figures of the probabilities."""
+        rows = [
+            {
+                "outcome": cell.outcome,
+                "days": cell.horizon_days,
+                "scorer": name,
+                "happened": f"{cell.outcomes:,}",
+                "promised": f"{cell.promised * self.rows:,.0f}" if name == "model" else "",
+                **{TITLES[m]: str(row[m]) for m in CELL_METRICS if m in row},
+            }
+            for cell in self.cells
+            for name, row in (cell.scorers or {"model": {}}).items()
+        ]
+        return pd.DataFrame(rows).fillna("-")
+
+    def _outlook(self) -> str:
+        several = len(self.cells) > 1
+        return f"\n\nby outcome and horizon\n{self.by_cell().to_string(index=False)}" if several else ""
 
 
 def evaluate(
@@ -90,6 +126,39 @@ def evaluate(
         scorers[name] = {metric: _estimate(values) for metric, values in figures.items()}
     leads = {name: _estimate(aucs["model"] - aucs[name]) for name in scores if name != "model"}
     return Report(task, len(test), int(outcome.sum()), scorers, leads)
+
+
+def outlook(
+    test: pd.DataFrame,
+    kinds: Sequence[str],
+    horizons_days: Sequence[int],
+    outcomes: np.ndarray,
+    promised: Mapping[str, np.ndarray],
+) -> tuple[Cell, ...]:
+    """Every outcome by every horizon. `outcomes` (0/1) and each scorer's promises are (rows x horizons x kinds)."""
+    cells = []
+    for m, kind in enumerate(kinds):
+        for k, days in enumerate(horizons_days):
+            came = outcomes[:, k, m]
+            had, chances = int(came.sum()), {name: p[:, k, m] for name, p in promised.items()}
+            judged: Mapping[str, Mapping[str, Estimate]] = {}
+            if min(had, len(came) - had) >= FEWEST_TO_JUDGE:
+                rows = test[["customer_id"]].assign(outcome=came)
+                judged = evaluate(kind, rows, chances, {}, replicates=REPLICATES_OF_A_CELL).scorers
+            cells.append(Cell(kind, days, had, float(chances["model"].mean()), judged))
+    return tuple(cells)
+
+
+def require_figures(report: Report) -> None:
+    """Raise `NotTrainable` when a figure of the model is not a number: such a model is never registered."""
+    bad = [
+        name for name, e in report.scorers["model"].items() if not np.isfinite([e.value, e.low, e.high]).all()
+    ]
+    if bad:
+        raise NotTrainable(
+            f"{report.task}: {', '.join(bad)} of the model cannot be computed on {report.rows:,} tested moments of which "
+            f"{report.outcomes:,} had the outcome; test on more customers or dates"
+        )
 
 
 def _weights(customer_ids: pd.Series, replicates: int, seed: int) -> np.ndarray:

@@ -29,8 +29,10 @@ from features.feature_set import at, named
 from features.foresight import LONG_BEFORE_DAYS, hunts_of_foresight
 from features.warehouse import Warehouse, connect
 from training import tasks
-from training.dataset import Dataset, Plan, dataset, plan
-from training.tasks import Task, task_named
+from training.dataset import Dataset, dataset
+from training.plan import Plan, plan
+from training.task import Task
+from training.tasks import task_named
 
 __all__ = ["certificate", "hunted"]
 
@@ -45,7 +47,7 @@ def certificate(task: Task, warehouse: Warehouse, planned: Plan, data: Dataset) 
     """The certificate of a training run: its last dates to learn from and to test, its features and
     its cohort, for customers drawn by seed; and the hunts among its columns."""
     dates = sorted({planned.fit[-1], planned.test[-1]})
-    kinds = {feature.name: feature.concept for feature in data.features}
+    kinds = _kinds(data)
     hunts = hunts_of_foresight(data.frame, kinds, partial(_long_before, warehouse), most_rows=FEWER_ROWS)
     learned = data.frame.loc[data.frame["as_of"].isin(dates), [*KEYS, *data.names]]
     return certify(
@@ -62,7 +64,7 @@ def certificate(task: Task, warehouse: Warehouse, planned: Plan, data: Dataset) 
 def hunted(task: Task, warehouse: Warehouse, planned: Plan, tables: Mapping[str, pa.Table]) -> list[Hunt]:
     """Hunt among the columns of attribute tables, next to the features, at all dates of a plan."""
     data = dataset(task, warehouse, planned.dates)
-    frame, kinds = data.frame, {feature.name: feature.concept for feature in data.features}
+    frame, kinds = data.frame, _kinds(data)
     for name, table in tables.items():
         columns = columns_at(table, frame).add_prefix(f"{name}.")
         kinds |= dict.fromkeys(columns.columns, f"table {name}")
@@ -70,6 +72,11 @@ def hunted(task: Task, warehouse: Warehouse, planned: Plan, tables: Mapping[str,
     return hunts_of_foresight(
         frame, kinds, partial(_both_long_before, warehouse, tables), most_rows=MOST_ROWS
     )
+
+
+def _kinds(data: Dataset) -> dict[str, str]:
+    """Each number's concept; categories have no order to hunt along."""
+    return {feature.name: feature.concept for feature in data.features if feature.kind == "number"}
 
 
 def _long_before(warehouse: Warehouse, names: Sequence[str], rows: pd.DataFrame) -> pd.DataFrame:
@@ -114,7 +121,8 @@ def main(
     accused = []
     for name in task or sorted(tasks.offered(warehouse)):
         chosen = task_named(name, warehouse)
-        for hunt in hunted(chosen, warehouse, plan(chosen, warehouse), tables):
+        planned = plan(chosen, warehouse, test_at=chosen.latest_closed(warehouse), everyone=True)
+        for hunt in hunted(chosen, warehouse, planned, tables):
             shown.add_row(name, hunt.name, f"{hunt.columns:,}", "" if hunt.accused else "nobody", "")
             for one in hunt.accused:
                 shown.add_row("", "", "", one.column, one.reason)

@@ -1,8 +1,15 @@
-"""The model: a small fixed LightGBM, and two numbers that make its margin a probability.
+"""The model: one small fixed LightGBM per task, and a few numbers that make its margins coherent probabilities.
 
-No class weights: they ruin probabilities. The margin m of the booster becomes p = 1 / (1 + exp(-(slope m + intercept)))
-with both numbers fitted on rows the booster has not seen (Platt 1999). The map is linear on the log-odds scale,
-so tree contributions, times the slope, still add up to the score exactly.
+The booster learns which outcome happens within the longest horizon; its margin (one per competing outcome, over
+"nothing") drives the hazards of all intervals (see `training.hazards`), which are fitted on rows it has not seen. So
+every horizon comes from one model, and one tree-SHAP per row explains them all.
+
+Measured against a booster per horizon and outcome, a chain of boosters by interval, and one booster over moment x
+interval (`make bench-horizons`; log loss, ours over theirs, mean over horizons and outcomes, out of sample): CDNOW .993 to
+1.003, the invented carmaker's purchase_intent .995 to 1.010, its repurchase .994 to 1.006, no more than noise; in a third to
+two thirds of the time to train, and a third of the cost of a reason (of competing outcomes .6 to .8).
+
+No class weights: they ruin probabilities.
 """
 
 from collections.abc import Sequence
@@ -11,11 +18,11 @@ from dataclasses import dataclass
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
-from sklearn.linear_model import LogisticRegression
 
 from features.errors import NotTrainable
+from training.hazards import Hazards, fit_hazards
 
-__all__ = ["PARAMETERS", "ROUNDS", "Model", "fit", "numbers"]
+__all__ = ["PARAMETERS", "ROUNDS", "Answers", "Model", "fit", "margins_of", "numbers"]
 
 # Matched tuned models on eight public sets, where library defaults lost to logistic regression on most.
 PARAMETERS: dict[str, object] = {
@@ -36,28 +43,82 @@ NOTHING_TELLS = "no feature tells customers apart: all are constant, empty or to
 
 
 @dataclass(frozen=True)
+class Answers:
+    """What a model answers: kinds of outcome, horizons, which kinds are wanted, and whether the one kind is that
+    nothing happens."""
+
+    kinds: tuple[str, ...]
+    horizons_days: tuple[int, ...]
+    wanted: tuple[int, ...] = (0,)
+    silence: bool = False
+
+
+@dataclass(frozen=True)
 class Model:
     """A booster over `names`, in that order, and its calibration. Rows are float64 arrays, missing is NaN."""
 
     booster: lgb.Booster
     names: tuple[str, ...]
-    slope: float
-    intercept: float
+    answers: Answers
+    hazards: Hazards
 
-    def log_odds(self, rows: np.ndarray) -> np.ndarray:
-        margins = self.booster.predict(rows, raw_score=True, num_threads=1 if len(rows) < 512 else 0)
-        return self.slope * np.asarray(margins, dtype=np.float64) + self.intercept
+    def margins(self, rows: np.ndarray) -> np.ndarray:
+        """(rows x outcomes): how strongly each outcome stands against nothing."""
+        return margins_of(self.booster, rows)
+
+    def outlook(self, rows: np.ndarray) -> np.ndarray:
+        """(rows x horizons x kinds) calibrated probabilities, coherent; the same bits alone or among others."""
+        happened = self.hazards.outlook(self.margins(rows))
+        return 1.0 - happened if self.answers.silence else happened
 
     def probabilities(self, rows: np.ndarray) -> np.ndarray:
-        """Calibrated probability of the outcome, one per row; the same bits alone or among others."""
-        return np.asarray(1.0 / (1.0 + np.exp(-self.log_odds(rows))))
+        """Probability per row that a wanted outcome comes about by the longest horizon."""
+        return self.propensities(self.outlook(rows))
+
+    def propensities(self, outlook: np.ndarray) -> np.ndarray:
+        """The same from an outlook that is there already."""
+        wanted = [outlook[:, -1, place] for place in self.answers.wanted]
+        return np.asarray(sum(wanted[1:], wanted[0]))
 
     def contributions(self, rows: np.ndarray) -> np.ndarray:
-        """Each feature's part of the log-odds (rows x names) and, last, the base they start from; exact tree
-        SHAP values (Lundberg et al. 2020), so that a row's sum is its log-odds."""
-        parts = self.slope * np.asarray(self.booster.predict(rows, pred_contrib=True), dtype=np.float64)
-        parts[:, -1] += self.intercept
-        return parts
+        """Each feature's part of the log-odds (rows x names) and, last, the base they start from; exact tree SHAP
+        values (Lundberg et al. 2020).
+
+        A row's sum is its log-odds within the first horizon, `leaning`. Hazards of later intervals rise with the same
+        margin, so what raises the one raises the others. With several wanted outcomes theirs are weighted by their
+        share of the propensity.
+        """
+        outcomes, width = len(self.answers.kinds), len(self.names) + 1
+        parts = np.asarray(self.booster.predict(rows, pred_contrib=True), dtype=np.float64)
+        parts = parts.reshape(len(rows), -1, width)
+        parts = parts if outcomes == 1 else parts[:, 1:] - parts[:, :1]
+        parts *= np.asarray(self.hazards.slopes[0])[None, :, None]
+        parts[:, :, -1] += np.asarray(self.hazards.intercepts[0])
+        found = (parts * self._shares(rows)[:, :, None]).sum(axis=1)
+        return np.asarray(-found if self.answers.silence else found)
+
+    def leaning(self, rows: np.ndarray) -> np.ndarray:
+        """Log-odds, against nothing, of what is wanted within the first horizon; what contributions add up to."""
+        log_odds = np.asarray(self.hazards.slopes[0]) * self.margins(rows) + np.asarray(
+            self.hazards.intercepts[0]
+        )
+        found = (log_odds * self._shares(rows)).sum(axis=1)
+        return np.asarray(-found if self.answers.silence else found)
+
+    def _shares(self, rows: np.ndarray) -> np.ndarray:
+        """(rows x outcomes): the wanted outcomes' shares of the propensity."""
+        if len(self.answers.kinds) == 1:
+            return np.ones((len(rows), 1))
+        chances = self.outlook(rows)[:, -1, :].copy()
+        chances[:, [n for n in range(chances.shape[1]) if n not in self.answers.wanted]] = 0.0
+        return np.asarray(chances / chances.sum(axis=1, keepdims=True))
+
+
+def margins_of(booster: lgb.Booster, rows: np.ndarray) -> np.ndarray:
+    """Raw scores as (rows x outcomes) margins over "nothing", the first class where there are several."""
+    raw = booster.predict(rows, raw_score=True, num_threads=1 if len(rows) < 512 else 0)
+    raw = np.asarray(raw, dtype=np.float64)
+    return raw[:, None] if raw.ndim == 1 else np.asarray(raw[:, 1:] - raw[:, :1])
 
 
 def numbers(rows: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
@@ -69,11 +130,14 @@ def fit(
     fitted_on: pd.DataFrame,
     calibrated_on: pd.DataFrame,
     names: Sequence[str],
+    answers: Answers,
     *,
+    categories: Sequence[str] = (),
     parameters: dict[str, object] | None = None,
     rounds: int = ROUNDS,
 ) -> Model:
-    """Fit the booster on one part and its calibration on another.
+    """Fit the booster on one part and its calibration on another; frames as `training.dataset` makes them, with `kind`
+    and `interval`. `categories` are the names whose numbers stand for levels.
 
     Raises `NotTrainable` when there is nothing to tell customers apart by, or when the calibration part
     contradicts the fit.
@@ -84,20 +148,20 @@ def fit(
         raise NotTrainable(NOTHING_TELLS)
     table = lgb.Dataset(
         numbers(fitted_on, names),
-        fitted_on["outcome"].to_numpy(),
+        fitted_on["kind"].to_numpy(),
         feature_name=list(names),
+        categorical_feature=[name for name in names if name in set(categories)],
         params={"verbosity": -1},
     )
+    classes = len(answers.kinds) + 1
+    several = {"objective": "multiclass", "num_class": classes} if classes > 2 else {}
     booster = lgb.train(
-        {**PARAMETERS, "num_threads": threads, **(parameters or {})}, table, num_boost_round=rounds
+        {**PARAMETERS, **several, "num_threads": threads, **(parameters or {})}, table, num_boost_round=rounds
     )
     if booster.num_trees() == 0 or not np.any(booster.feature_importance()):
         raise NotTrainable(NOTHING_TELLS)
-    margins = np.asarray(booster.predict(numbers(calibrated_on, names), raw_score=True))
-    platt = LogisticRegression(C=np.inf).fit(margins[:, None], calibrated_on["outcome"])
-    slope, intercept = float(platt.coef_[0, 0]), float(platt.intercept_[0])
-    if slope <= 0:
-        raise NotTrainable(
-            "on the calibration part a higher margin goes with fewer outcomes: the parts do not belong together"
-        )
-    return Model(booster, tuple(names), slope, intercept)
+    margins = margins_of(booster, numbers(calibrated_on, names))
+    kind, interval = (calibrated_on[name].to_numpy() for name in ("kind", "interval"))
+    return Model(
+        booster, tuple(names), answers, fit_hazards(margins, kind, interval, len(answers.horizons_days))
+    )

@@ -1,4 +1,4 @@
-"""The registered model as MLflow users call it: rows in, calibrated probabilities out.
+"""The registered model as MLflow users call it: rows in, calibrated and coherent probabilities out.
 
 MLflow keeps this file as the model's code ("models from code") beside the data files it reads, so nothing is
 pickled. It stands alone: LightGBM and NumPy are all it imports. Our own service does not run it.
@@ -15,7 +15,8 @@ import pandas as pd
 
 
 class Propensity(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
-    """`predict` takes the feature columns by name and returns a probability per row."""
+    """`predict` takes the feature columns by name and returns `probability`, that of the wanted outcome by the longest
+    horizon, and one column per outcome and horizon, such as `order 30 d`."""
 
     def load_context(self, context: mlflow.pyfunc.PythonModelContext) -> None:
         folder = Path(context.artifacts["model"])
@@ -24,14 +25,37 @@ class Propensity(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         if hashlib.sha256(text).hexdigest() != manifest["booster.txt"]:
             raise ValueError("booster.txt is not what was registered (SHA-256 differs)")
         card = json.loads((folder / "card.json").read_text())
-        self.names = list(card["features"])
-        self.slope, self.intercept = card["slope"], card["intercept"]
+        self.card, self.names = card, list(card["features"])
         self.booster = lgb.Booster(model_str=text.decode())
 
-    def predict(self, context: object, model_input: pd.DataFrame) -> np.ndarray:  # noqa: ARG002
-        rows = model_input[self.names].to_numpy(dtype=np.float64, na_value=np.nan)
-        margins = np.asarray(self.booster.predict(rows, raw_score=True), dtype=np.float64)
-        return np.asarray(1.0 / (1.0 + np.exp(-(self.slope * margins + self.intercept))))
+    def predict(self, context: object, model_input: pd.DataFrame) -> pd.DataFrame:  # noqa: ARG002
+        card = self.card
+        outlook = self._happened(self._margins(model_input))
+        outlook = 1.0 - outlook if card["silence"] else outlook
+        wanted = [outlook[:, -1, card["kinds"].index(kind)] for kind in card["wanted"]]
+        columns = {"probability": sum(wanted[1:], wanted[0])}
+        for m, kind in enumerate(card["kinds"]):
+            columns |= {f"{kind} {days} d": outlook[:, k, m] for k, days in enumerate(card["horizons_days"])}
+        return pd.DataFrame(columns, index=model_input.index)
+
+    def _margins(self, rows: pd.DataFrame) -> np.ndarray:
+        numbers = rows[self.names].copy()
+        for name, levels in self.card["levels"].items():
+            places = {level: float(place) for place, level in enumerate(levels)}
+            numbers[name] = numbers[name].map(places).astype("float64")
+        raw = self.booster.predict(numbers.to_numpy(dtype=np.float64, na_value=np.nan), raw_score=True)
+        raw = np.asarray(raw, dtype=np.float64)
+        return raw[:, None] if raw.ndim == 1 else np.asarray(raw[:, 1:] - raw[:, :1])
+
+    def _happened(self, margins: np.ndarray) -> np.ndarray:
+        """What `training.hazards` does, operation by operation, so that the bits are the same."""
+        hazards = self.card["hazards"]
+        log_odds = np.asarray(hazards["slopes"]) * margins[:, None, :] + np.asarray(hazards["intercepts"])
+        odds = np.exp(np.clip(log_odds, -500.0, 500.0))
+        nothing = 1.0 / (1.0 + odds.sum(axis=2))
+        still = np.cumprod(nothing, axis=1)
+        before = np.concatenate([np.ones((len(still), 1)), still[:, :-1]], axis=1)
+        return np.asarray(np.cumsum(odds * (nothing * before)[:, :, None], axis=1))
 
 
 mlflow.models.set_model(Propensity())

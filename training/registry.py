@@ -74,7 +74,9 @@ def tracked(run_name: str) -> Iterator[mlflow.ActiveRun]:
 def register(task: str, folder: Path, card: Card) -> str:
     """Log a model folder to the active run and register it as a new version of the task; returns the version."""
     requirements = [f"{name}=={version}" for name, version in card.packages.items()]
-    inputs = Schema([ColSpec("double", name) for name in card.features])
+    inputs = Schema([ColSpec("string" if name in card.levels else "double", name) for name in card.features])
+    outlook = [f"{kind} {days} d" for kind in card.kinds for days in card.horizons_days]
+    outputs = Schema([ColSpec("double", name) for name in ("probability", *outlook)])
     with warnings.catch_warnings():
         # It asks for an example row and for type hints on rows; the signature says all there is to say.
         warnings.simplefilter("ignore", UserWarning)
@@ -83,7 +85,7 @@ def register(task: str, folder: Path, card: Card) -> str:
             python_model=str(MODEL_CODE),
             artifacts={"model": str(folder)},
             pip_requirements=requirements,
-            signature=ModelSignature(inputs, Schema([ColSpec("double")])),
+            signature=ModelSignature(inputs, outputs),
         )
     client = mlflow.MlflowClient()
     try:

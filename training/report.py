@@ -48,6 +48,7 @@ def render(
         card=card,
         words=in_words(card, report),
         table=report.table(),
+        by_cell=report.by_cell(),
         replicates=REPLICATES,
         pictures={name: base64.b64encode(file.read_bytes()).decode() for name, file in pictures.items()},
         concepts=concepts,

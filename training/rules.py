@@ -16,6 +16,8 @@ __all__ = [
     "dearness",
     "fading",
     "last_touch",
+    "latest",
+    "most",
     "newness",
     "past_redemptions",
     "recency",
@@ -39,6 +41,20 @@ class Rule:
 def fading(rule: Rule) -> Rule:
     """The same rule turned round, for outcomes that are a silence."""
     return Rule(rule.name, rule.sentence, rule.reads, lambda rows: -rule.score(rows))
+
+
+def most(name: str, feature: str, sentence: str) -> Rule:
+    """Who has most of something comes first; nothing counts as none."""
+    return Rule(name, sentence, (feature,), partial(_most_first, feature))
+
+
+def latest(name: str, feature: str, sentence: str) -> Rule:
+    """Who did something last comes first; never counts as longest ago."""
+    return Rule(name, sentence, (feature,), partial(_latest_first, feature))
+
+
+def _most_first(feature: str, rows: pd.DataFrame) -> np.ndarray:
+    return np.asarray(rows[feature].astype("float64").fillna(0.0), dtype=np.float64)
 
 
 def _latest_first(days_since: str, rows: pd.DataFrame) -> np.ndarray:
@@ -73,19 +89,9 @@ def _old_car(rows: pd.DataFrame) -> np.ndarray:
 ORDER_RFM = ("days_since_order", "order_days_ever", "order_value_ever_cents")
 TOUCH_RFM = ("days_since_touchpoint", "active_days_365d", "order_value_ever_cents")
 
-recency = Rule(
-    "recency",
-    "who ordered last comes first",
-    ("days_since_order",),
-    partial(_latest_first, "days_since_order"),
-)
+recency = latest("recency", "days_since_order", "who ordered last comes first")
 rfm = Rule("rfm", "quintiles of recency, frequency and value, summed", ORDER_RFM, partial(_rfm, *ORDER_RFM))
-last_touch = Rule(
-    "recency",
-    "who was in touch last comes first",
-    ("days_since_touchpoint",),
-    partial(_latest_first, "days_since_touchpoint"),
-)
+last_touch = latest("recency", "days_since_touchpoint", "who was in touch last comes first")
 silent_7d = Rule(
     "silent_7d", "a touchpoint in the last 7 days, or none", ("touchpoints_7d",), _talked_this_week
 )
@@ -102,11 +108,8 @@ touch_rfm = Rule(
     TOUCH_RFM,
     partial(_rfm, *TOUCH_RFM),
 )
-past_redemptions = Rule(
-    "past_redemptions",
-    "who redeemed most coupons so far comes first",
-    ("coupon_redemptions_ever",),
-    lambda rows: rows["coupon_redemptions_ever"].to_numpy(dtype=np.float64),
+past_redemptions = most(
+    "past_redemptions", "coupon_redemptions_ever", "who redeemed most coupons so far comes first"
 )
 newness = Rule(
     "newness",
@@ -114,9 +117,4 @@ newness = Rule(
     ("days_since_first_known",),
     lambda rows: -rows["days_since_first_known"].to_numpy(dtype=np.float64),
 )
-dearness = Rule(
-    "dearness",
-    "who pays most leaves first",
-    ("last_order_value_cents",),
-    lambda rows: rows["last_order_value_cents"].fillna(0.0).to_numpy(dtype=np.float64),
-)
+dearness = most("dearness", "last_order_value_cents", "who pays most leaves first")

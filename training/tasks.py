@@ -1,40 +1,38 @@
-"""Tasks: a question about customers at a moment, as a value.
+"""The tasks there are, each a small declaration; `training.task` says what one is made of.
 
-    cohort    who may be asked about              (their past)
-    outcome   what happens to them                (their future)
-    horizon   in how many days after the moment, and after a gap
-
-Training takes a task's name; promotion makes the service offer it. Where two tasks share a name, the
-deployment decides: the one whose sources are all there is meant.
+Training takes a task's name; promotion makes the service offer it.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 
-from features import timeline
 from features.cohorts import (
-    Cohort,
     active_leads,
     active_owners,
+    activity_guests,
     has_ordered,
+    insurance_due,
     just_contacted,
     just_renewed,
+    just_serviced,
+    just_tested,
+    new_owners,
     owners,
+    young_car_owners,
 )
 from features.errors import UnknownName
-from features.feature_set import FEATURES
-from features.planner import sources_of
-from features.rows import Definition
 from features.views.orders import placed
 from features.views.touchpoints import deeds
+from features.views.vehicles import disposals, held
 from features.warehouse import Warehouse
+from training.outcomes import Happens
+from training.ownership import WHAT_OWNERS_DO
 from training.rules import (
-    Rule,
     age_of_car,
     dearness,
     fading,
     last_touch,
+    latest,
+    most,
     newness,
     past_redemptions,
     recency,
@@ -43,112 +41,180 @@ from training.rules import (
     test_drive_30d,
     touch_rfm,
 )
+from training.task import Occasions, Task
 
-__all__ = ["TASKS", "Task", "offered", "task_named"]
+__all__ = ["TASKS", "offered", "task_named"]
 
-
-@dataclass(frozen=True)
-class Task:
-    """`outcome` is a definition over the future that gives true when it happens; `purpose` the consent that
-    using the score needs; `rules` what a model must beat."""
-
-    name: str
-    question: str
-    cohort: Cohort
-    outcome: Definition
-    horizon_days: int
-    rules: tuple[Rule, ...]
-    gap_days: int = 0
-    purpose: str = "marketing"
-
-    @property
-    def watches(self) -> frozenset[str]:
-        """The sources whose future decides the outcome; they must be complete to the end of the window."""
-        return sources_of(self.outcome)
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """The sources of outcome, cohort and rules; a deployment that lacks one is not offered the task."""
-        read = (FEATURES[name].sources for rule in self.rules for name in rule.reads)
-        return self.watches.union(self.cohort.sources, *read)
-
-    @property
-    def window(self) -> timedelta:
-        """From the moment to the end of the outcome window."""
-        return timedelta(days=self.gap_days + self.horizon_days)
-
-    def latest_closed(self, warehouse: Warehouse) -> datetime:
-        """The latest moment whose outcome this warehouse fully holds."""
-        return timeline.latest_closed(
-            warehouse.complete_until, self.watches, horizon_days=self.horizon_days, gap_days=self.gap_days
-        )
-
-    def require_closed(self, dates: Iterable[datetime], warehouse: Warehouse) -> None:
-        """Raise `OpenWindow`, naming the latest usable date, unless every date's outcome window is closed."""
-        timeline.require_closed(
-            dates,
-            warehouse.complete_until,
-            self.watches,
-            horizon_days=self.horizon_days,
-            gap_days=self.gap_days,
-        )
-
+ORDERS = Happens("order", lambda future: placed(future).count() > 0)
+SIGN_OF_LIFE = Happens(
+    "sign of life", lambda future: (deeds(future).count() > 0) | (future.visits.count() > 0)
+)
+WEEK = 7
 
 TASKS: tuple[Task, ...] = (
     Task(
         name="churn",
         question="Will this customer place no order in the next 39 weeks?",
         cohort=has_ordered,
-        outcome=lambda future: placed(future).count() == 0,
-        horizon_days=39 * 7,
+        outcome=ORDERS,
+        silence="no order",
+        horizons_days=(13 * WEEK, 26 * WEEK, 39 * WEEK),
         rules=(fading(recency), fading(rfm)),
     ),
     Task(
         name="purchase_intent",
         question="Will this customer place an order in the next 13 weeks?",
         cohort=has_ordered,
-        outcome=lambda future: placed(future).count() > 0,
-        horizon_days=13 * 7,
+        outcome=ORDERS,
+        horizons_days=(4 * WEEK, 8 * WEEK, 13 * WEEK),
         rules=(recency, rfm),
     ),
     Task(
         name="churn",
         question="Will this owner show no sign of life, neither a touchpoint nor a workshop visit, in 180 days?",
         cohort=active_owners,
-        outcome=lambda future: (deeds(future).count() == 0) & (future.visits.count() == 0),
-        horizon_days=180,
+        outcome=SIGN_OF_LIFE,
+        silence="silence",
+        horizons_days=(90, 180),
         rules=(fading(last_touch), fading(silent_7d), fading(touch_rfm)),
+    ),
+    Task(
+        name="early_churn",
+        question="Will this owner, whose car came in the last 30 days, show no sign of life in the next 90 days?",
+        cohort=new_owners,
+        outcome=SIGN_OF_LIFE,
+        silence="silence",
+        horizons_days=(30, 60, 90),
+        rules=(fading(last_touch), fading(touch_rfm)),
     ),
     Task(
         name="purchase_intent",
         question="Will this lead order a first car of ours in the next 90 days?",
         cohort=active_leads,
-        outcome=lambda future: placed(future).count() > 0,
-        horizon_days=90,
+        outcome=ORDERS,
+        horizons_days=(30, 60, 90),
         rules=(last_touch, silent_7d, test_drive_30d, touch_rfm),
     ),
     Task(
         name="repurchase",
-        question="Will this owner order another car of ours in the next 365 days?",
+        question="Will this owner order another car of ours, beside the one held or in its stead, in the next 365 days?",
         cohort=owners,
-        outcome=lambda future: placed(future).count() > 0,
-        horizon_days=365,
+        outcome=WHAT_OWNERS_DO,
+        wanted=("additional", "replacement"),
+        horizons_days=(180, 365),
         rules=(age_of_car, last_touch, touch_rfm),
+    ),
+    Task(
+        name="upgrade",
+        question="Will this owner order a car of a higher price class than the dearest held, in the next 365 days?",
+        cohort=owners,
+        outcome=Happens(
+            "dearer car",
+            event=lambda future: placed(future).max("price_class"),
+            beyond=lambda past: held(past).max("price_class"),
+        ),
+        horizons_days=(365,),
+        rules=(age_of_car, last_touch, touch_rfm),
+    ),
+    Task(
+        name="test_drive",
+        question="Will this lead take a test drive in the next 60 days?",
+        cohort=active_leads,
+        outcome=Happens("test drive", lambda future: deeds(future, kind="test_drive").count() > 0),
+        horizons_days=(30, 60),
+        rules=(last_touch, silent_7d, touch_rfm),
+    ),
+    Task(
+        name="order_after_test_drive",
+        question="Will this customer, who took a test drive in the last 30 days, order in the next 90 days?",
+        cohort=just_tested,
+        outcome=ORDERS,
+        horizons_days=(30, 60, 90),
+        rules=(last_touch, test_drive_30d, touch_rfm),
+    ),
+    Task(
+        name="finance_take_up",
+        question="Will this lead order a first car with a loan or a lease in the next 90 days?",
+        cohort=active_leads,
+        outcome=Happens(
+            "financed order", lambda future: placed(future).where(finance_plan=("lease", "loan")).count() > 0
+        ),
+        horizons_days=(90,),
+        rules=(
+            last_touch,
+            most("finance_interest", "finance_content_90d", "who reads most on finance comes first"),
+        ),
+    ),
+    Task(
+        name="service_return",
+        question="Will this owner, serviced in the last 90 days, come back for the next maintenance within a year?",
+        cohort=just_serviced,
+        outcome=Happens("maintenance", lambda future: future.visits.where(kind="maintenance").count() > 0),
+        horizons_days=(180, 365),
+        rules=(last_touch, most("habit", "visits_365d", "who came most often in a year comes first")),
+        purpose="service",
+    ),
+    Task(
+        name="insurance_renewal",
+        question="Will this owner, whose insurance ends in the next 90 days, renew it with us in 120 days?",
+        cohort=insurance_due,
+        outcome=Happens("renewal", lambda future: deeds(future, kind="insurance_renewal").count() > 0),
+        horizons_days=(60, 120),
+        rules=(
+            last_touch,
+            most("habit", "insurance_renewals_ever", "who renewed most often so far comes first"),
+        ),
+    ),
+    Task(
+        name="activity_retention",
+        question="Will this customer, who joined an activity in the last 90 days, join another in the next 90 days?",
+        cohort=activity_guests,
+        outcome=Happens("activity", lambda future: deeds(future, kind="activity_signin").count() > 0),
+        horizons_days=(30, 90),
+        rules=(
+            latest("recency", "days_since_activity_signin", "who joined an activity last comes first"),
+            most("habit", "activity_signins_365d", "who joined most activities in a year comes first"),
+        ),
+    ),
+    Task(
+        name="referral",
+        question="Will somebody register on this owner's invitation in the next 180 days?",
+        cohort=owners,
+        outcome=Happens("registration", lambda future: future.referrals.where(kind="registered").count() > 0),
+        horizons_days=(90, 180),
+        rules=(
+            last_touch,
+            most("habit", "referred_registrations_ever", "who brought most people so far comes first"),
+        ),
+    ),
+    Task(
+        name="buy_back",
+        question="Will this owner of a car of at most 36 months trade one in to us in the next 365 days?",
+        cohort=young_car_owners,
+        outcome=Happens(
+            "trade-in", lambda future: disposals(future).where(disposal_kind="trade_in").count() > 0
+        ),
+        horizons_days=(180, 365),
+        rules=(
+            age_of_car,
+            latest("valuation", "days_since_valuation_request", "who asked last for a valuation comes first"),
+        ),
     ),
     Task(
         name="redemption",
         question="Will this customer, just sent a campaign, redeem a coupon in the next 30 days?",
         cohort=just_contacted,
-        outcome=lambda future: deeds(future, kind="coupon_redemption").count() > 0,
-        horizon_days=30,
+        outcome=Happens("redemption", lambda future: deeds(future, kind="coupon_redemption").count() > 0),
+        horizons_days=(14, 30),
         rules=(past_redemptions,),
+        occasions=Occasions("contacts", "kind", "sent"),
     ),
     Task(
         name="lapse",
         question="Will this contract, renewed in the last 30 days, be cancelled by the next renewal?",
         cohort=just_renewed,
-        outcome=lambda future: future.orders.where(kind="cancellation").count() > 0,
-        horizon_days=366,  # a yearly contract's next renewal, in a leap year too
+        outcome=Happens("cancellation", lambda future: future.orders.where(kind="cancellation").count() > 0),
+        horizons_days=(366,),  # a yearly contract's next renewal, in a leap year too
         rules=(newness, dearness),
     ),
 )

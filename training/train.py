@@ -26,15 +26,18 @@ from features.home import data_folder, warehouse_address, without_secrets
 from features.timeline import moment_named
 from features.warehouse import Warehouse, connect
 from training import artefact, registry
-from training.card import Card, figures_of, grade_cuts
+from training.card import Card, figures_of, grade_cuts, outlook_of
 from training.challenger import fit_linear, linear_probabilities
-from training.dataset import Dataset, Parts, Plan, dataset, plan, split, telling
-from training.evaluate import Report, evaluate
+from training.dataset import Dataset, Parts, dataset, facts, outcomes_by_horizon, split, telling
+from training.evaluate import Estimate, Report, evaluate, outlook, require_figures
 from training.figures import draw
 from training.leak_hunt import certificate
 from training.model import Model, fit, numbers
+from training.plan import Plan, plan
+from training.preflight import preflight, up_to
 from training.report import render
-from training.tasks import Task, task_named
+from training.task import Task
+from training.tasks import task_named
 
 __all__ = ["Trained", "train"]
 
@@ -54,26 +57,35 @@ class Trained:
     page: Path
 
 
-def train(task: Task, warehouse: Warehouse, planned: Plan, *, oracle: Oracle | None = None) -> Trained:
-    """Fit, compare, certify, explain, register; promote when no rule of the task ranks better and nothing leaks.
+def train(
+    task: Task, warehouse: Warehouse, planned: Plan | None = None, *, oracle: Oracle | None = None
+) -> Trained:
+    """Look first, then fit, compare, certify, explain, register; promote when no rule ranks better and nothing leaks.
 
-    `oracle` gives the true probabilities of test moments, where a world is invented: one more scorer to compare
-    with, and nothing else. Raises `OpenWindow` or `NotTrainable` before anything is logged.
+    `oracle` gives the true probabilities of test moments (rows x horizons x kinds), where a world is invented: one more
+    scorer to compare with, and nothing else. Raises `OpenWindow` or `NotTrainable` before anything is logged.
     """
+    checked = preflight(task, warehouse, planned)
+    checked.require()
+    planned = checked.planned
     data = dataset(task, warehouse, planned.dates)
     parts = split(data, planned)
     data = replace(data, features=telling(data.features, parts.fit))
-    model = fit(parts.fit, parts.calibrate, data.names)
+    categories = [name for name in data.names if name in parts.levels]
+    model = fit(parts.fit, parts.calibrate, data.names, task.answers, categories=categories)
     tested = numbers(parts.test, data.names)
-    linear = fit_linear(parts.fit, data.names)
+    linear = fit_linear(parts.fit, data.names, categories)
+    outlooks = {"model": model.outlook(tested)} | ({"oracle": oracle(parts.test)} if oracle else {})
     probabilities = {
-        "model": model.probabilities(tested),
+        "model": model.propensities(outlooks["model"]),
         "linear": linear_probabilities(linear, parts.test, data.names),
+        **{name: model.propensities(outlook) for name, outlook in outlooks.items() if name != "model"},
     }
-    if oracle is not None:
-        probabilities["oracle"] = oracle(parts.test)
     ranks = {rule.name: rule.score(parts.test) for rule in task.rules}
     report = evaluate(task.name, parts.test, probabilities, ranks)
+    came = outcomes_by_horizon(task, parts.test)
+    report = replace(report, cells=outlook(parts.test, task.kinds, task.horizons_days, came, outlooks))
+    require_figures(report)
     certified = certificate(task, warehouse, planned, data)
     card = _card(task, planned, data, parts, model, report, probabilities["model"], certified.seal)
     with registry.tracked(f"train {task.name}") as active, tempfile.TemporaryDirectory() as scratch:
@@ -82,7 +94,7 @@ def train(task: Task, warehouse: Warehouse, planned: Plan, *, oracle: Oracle | N
         page = data_folder() / "report" / f"{task.name}.html"
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(render(card, report, pictures, _concepts(model, data, tested), data.excluded))
-        _log(task, card, report, data, [page, *pictures.values()])
+        _log(task, card, report, data, parts, [page, *pictures.values()])
         _log_certificate(certified)
         made = registry.register(task.name, folder, card)
         promoted = not card.hindrances
@@ -102,17 +114,21 @@ def _card(
     probabilities: np.ndarray,
     seal: Seal,
 ) -> Card:
-    last_test = parts.test["as_of"] == max(planned.test)
+    last = parts.test["as_of"].max().to_pydatetime()
+    latest = probabilities[(parts.test["as_of"] == last).to_numpy()]
     return Card(
         task=task.name,
         question=task.question,
         cohort=task.cohort.name,
         purpose=task.purpose,
-        horizon_days=task.horizon_days,
+        kinds=task.kinds,
+        wanted=tuple(task.kinds[place] for place in task.wanted_places),
+        silence=bool(task.silence),
+        horizons_days=task.horizons_days,
         gap_days=task.gap_days,
         features={feature.name: feature.fingerprint for feature in data.features},
-        slope=model.slope,
-        intercept=model.intercept,
+        levels={name: tuple(parts.levels[name]) for name in data.names if name in parts.levels},
+        hazards=model.hazards,
         fit_at=list(planned.fit),
         calibrate_at=list(planned.calibrate),
         test_at=list(planned.test),
@@ -122,8 +138,9 @@ def _card(
         rows_test=report.rows,
         outcomes_test=report.outcomes,
         base_rate=float(parts.fit["outcome"].mean()),
-        grades=grade_cuts(probabilities[last_test.to_numpy()].tolist(), max(planned.test)),
-        figures=figures_of(report),
+        grades=grade_cuts(latest.tolist(), last),
+        figures=figures_of(report.scorers),
+        outlook=outlook_of(report),
         beaten=report.beaten,
         rules=[rule.name for rule in task.rules],
         rule_sentences={rule.name: rule.sentence for rule in task.rules},
@@ -142,25 +159,20 @@ def _concepts(model: Model, data: Dataset, rows: np.ndarray) -> Mapping[str, flo
     return dict((by_concept / by_concept.sum()).sort_values(ascending=False))
 
 
-def _log(task: Task, card: Card, report: Report, data: Dataset, files: list[Path]) -> None:
+def _log(task: Task, card: Card, report: Report, data: Dataset, parts: Parts, files: list[Path]) -> None:
     mlflow.set_tags({"task": task.name, "code_revision": card.code_revision, "data_digest": card.data_digest})
+    horizons = ", ".join(map(str, task.horizons_days))
     mlflow.log_params(
-        {"task": task.name, "horizon_days": task.horizon_days, "gap_days": task.gap_days, "cut": card.cut}
+        {"task": task.name, "horizons_days": horizons, "gap_days": task.gap_days, "cut": card.cut}
     )
     for part in ("fit", "calibrate", "test"):
         mlflow.log_param(
             f"{part}_moments", ", ".join(f"{date:%Y-%m-%d}" for date in getattr(card, f"{part}_at"))
         )
-    figures = {
-        f"{scorer}.{name}": e.value for scorer, row in report.scorers.items() for name, e in row.items()
-    }
-    figures |= {
-        f"{scorer}.{name}.low": e.low for scorer, row in report.scorers.items() for name, e in row.items()
-    }
-    figures |= {
-        f"{scorer}.{name}.high": e.high for scorer, row in report.scorers.items() for name, e in row.items()
-    }
-    mlflow.log_metrics({**figures, "rows_test": report.rows, "outcomes_test": report.outcomes})
+    figures = _flat("", report.scorers) | {"rows_test": report.rows, "outcomes_test": report.outcomes}
+    for cell in report.cells:
+        figures |= _flat(f"{cell.outcome}.{cell.horizon_days}d.", cell.scorers)
+    mlflow.log_metrics({name: figure for name, figure in figures.items() if np.isfinite(figure)})
     source = CodeDatasetSource(
         {"warehouse": without_secrets(warehouse_address()), "code_revision": card.code_revision}
     )
@@ -170,6 +182,17 @@ def _log(task: Task, card: Card, report: Report, data: Dataset, files: list[Path
     for file in files:
         mlflow.log_artifact(str(file), "report")
     mlflow.log_text(card.to_json().decode(), "card.json")
+    mlflow.log_dict(facts(task, data, parts), "dataset.json")
+
+
+def _flat(prefix: str, scorers: Mapping[str, Mapping[str, Estimate]]) -> dict[str, float]:
+    """`scorer.metric` with `.low` and `.high`: the names metrics have in every run."""
+    figures: dict[str, float] = {}
+    for scorer, row in scorers.items():
+        for metric, e in row.items():
+            name = f"{prefix}{scorer}.{metric}"
+            figures |= {name: e.value, f"{name}.low": e.low, f"{name}.high": e.high}
+    return figures
 
 
 def _log_certificate(certified: Certificate) -> None:
@@ -200,19 +223,20 @@ app = typer.Typer(add_completion=False)
 def main(
     task: Annotated[str, typer.Option(help="name of the task")],
     test_at: Annotated[
-        str, typer.Option(help="moment of the test, or latest: the last with a closed window")
+        str, typer.Option(help="moment of the test, or latest: the last few with a closed window")
     ] = "latest",
     held_out: Annotated[
         Path | None, typer.Option(help="file of customer ids to test on, where time cannot be cut")
     ] = None,
+    longest_horizon: Annotated[int, typer.Option(help="leave out longer horizons, in days; 0: none")] = 0,
 ) -> None:
     """Train a task's model as an MLflow run, compare it with rules and a linear challenger, register it."""
     warehouse = connect()
     chosen = task_named(task, warehouse)
+    chosen = up_to(chosen, longest_horizon) if longest_horizon else chosen
     ids = held_out.read_text().split() if held_out else None
-    planned = plan(
-        chosen, warehouse, test_at=moment_named(test_at, chosen.latest_closed(warehouse)), held_out=ids
-    )
+    at = None if test_at == "latest" else moment_named(test_at, warehouse.latest_moment)
+    planned = plan(chosen, warehouse, test_at=at, held_out=ids) if at or ids else None
     trained = train(chosen, warehouse, planned)
     print(trained.report)
     state = (

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import typer
@@ -27,8 +28,9 @@ from features.home import data_folder, scores_folder, tracking_uri
 from features.load import LoadReport
 from features.warehouse import Warehouse, connect
 from serving.batch import batch
-from training.dataset import Plan, plan
-from training.tasks import Task, task_named
+from training.plan import Plan, plan
+from training.task import Task
+from training.tasks import task_named
 from training.train import Trained, train
 from worlds import cdnow, invented, journey, motor
 
@@ -37,7 +39,8 @@ __all__ = ["WORLDS", "Study", "World", "demo"]
 
 @dataclass(frozen=True)
 class Study:
-    """A task and the test it is judged by: a date, customers set aside, or a plan with dates of its own."""
+    """A task and the test it is judged by: a date with everyone in it, customers set aside, or a plan with dates of
+    its own; by default the latest closed dates, and customers the fit has not seen."""
 
     task: str
     test_at: datetime | None = None
@@ -48,8 +51,8 @@ class Study:
 @dataclass(frozen=True)
 class World:
     """Where events come from and what is asked of them; `score_at` is the moment the batch scores; `absent` says
-    why the world cannot be tried here, or nothing; `truth` gives, where the world is invented, the true probability
-    of a task and horizon for moments."""
+    why the world cannot be tried here, or nothing; `truth` gives, where the world is invented, the true probabilities
+    of a task (moments x horizons x kinds), and `latest` the last date at or before one for which it is exact."""
 
     name: str
     sentence: str
@@ -57,17 +60,19 @@ class World:
     studies: Any
     score_at: datetime
     absent: Callable[[], str] = lambda: ""
-    truth: Callable[[str, int, pd.DataFrame], np.ndarray] | None = None
+    truth: Callable[[Task, pd.DataFrame], np.ndarray] | None = None
+    latest: Callable[[datetime], datetime] = lambda moment: moment
 
 
 WORLDS: Mapping[str, World] = {
     "carmaker": World(
         "carmaker",
-        f"an INVENTED carmaker's {invented.CUSTOMERS:,} customers, 2022 to 2025; no row describes a real person",
+        f"an INVENTED carmaker's {invented.CUSTOMERS:,} customers, 2022 to 2026; no row describes a real person",
         invented.convert,
-        lambda: [Study("purchase_intent"), Study("churn"), Study("repurchase")],
+        lambda: [Study("purchase_intent"), Study("churn"), Study("repurchase"), Study("upgrade")],
         invented.END,
-        truth=invented.true_probability,
+        truth=invented.true_probabilities,
+        latest=invented.latest_week,
     ),
     "cdnow": World(
         "cdnow",
@@ -118,16 +123,21 @@ def demo(world: World, console: Console) -> dict[str, Any]:
     }
     Path("var/summary.json").write_text(json.dumps(summary, indent=1))
     console.print(_table(trained))
+    console.print(_by_outcome_and_horizon(trained))
     _say_what_is_where(console, trained, run_folder, counts)
     return summary
 
 
 def _study(world: World, study: Study, task: Task, warehouse: Warehouse) -> Trained:
-    if world.truth is None:
-        planned = study.planned or plan(task, warehouse, test_at=study.test_at, held_out=study.held_out)
-        return train(task, warehouse, planned)
-    planned = plan(task, warehouse, test_at=invented.latest_week(task.latest_closed(warehouse)))
-    return train(task, warehouse, planned, oracle=partial(world.truth, task.name, task.horizon_days))
+    planned = study.planned or plan(
+        task,
+        warehouse,
+        test_at=study.test_at,
+        until=world.latest(task.latest_closed(warehouse)),
+        held_out=study.held_out,
+        everyone=study.test_at is not None,
+    )
+    return train(task, warehouse, planned, oracle=partial(world.truth, task) if world.truth else None)
 
 
 def _point_at(name: str) -> None:
@@ -146,6 +156,7 @@ def _figures(trained: Trained) -> dict[str, Any]:
         figures["oracle"] = report.values("oracle")
     figures["rules"] = {rule: report.values(rule) for rule in trained.card.rules}
     scorers = {name: {m: [e.low, e.high] for m, e in row.items()} for name, row in report.scorers.items()}
+    figures["outlook"] = [msgspec.to_builtins(judged) for judged in trained.card.outlook]
     return {**figures, "intervals_95": scorers, "version": trained.version, "promoted": trained.promoted}
 
 
@@ -167,6 +178,26 @@ def _table(trained: list[Trained]) -> Table:
             cells = [str(row[metric]) if metric in row else "-" for metric in titles]
             style = "bold" if name == "model" else ""
             table.add_row(one.card.task if name == "model" else "", name, *cells, style=style)
+        table.add_section()
+    return table
+
+
+def _by_outcome_and_horizon(trained: list[Trained]) -> Table:
+    """What each task's one model promises for every outcome and horizon, and what came."""
+    columns = ("task", "outcome", "days", "promised", "happened", "ROC AUC", "oracle")
+    table = Table(
+        *columns, title="Every outcome by every horizon, from one model per task", title_justify="left"
+    )
+    for one in trained:
+        for judged in one.card.outlook:
+            aucs = (
+                "{:.3f} ({:.3f}-{:.3f})".format(*judged.figures[name]["auc"])
+                if name in judged.figures
+                else "-"
+                for name in ("model", "oracle")
+            )
+            counts = (f"{judged.horizon_days}", f"{judged.promised:,.0f}", f"{judged.happened:,}")
+            table.add_row(one.card.task, judged.outcome, *counts, *aucs)
         table.add_section()
     return table
 

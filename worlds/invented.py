@@ -9,14 +9,16 @@ import pandas as pd
 from features.delivery import deliveries_in
 from features.home import data_folder
 from features.load import LoadReport, ledger, load
+from training.task import Task
 from worlds.carmaker.truth import probabilities
 from worlds.carmaker.world import World
 from worlds.carmaker.write import write_world
 
-__all__ = ["CUSTOMERS", "END", "convert", "latest_week", "true_probability"]
+__all__ = ["CUSTOMERS", "END", "convert", "latest_week", "true_probabilities"]
 
 CUSTOMERS = 20_000
-WORLD = World(customers=CUSTOMERS)
+# Four years: an outcome of a year that settles 120 days later, with a whole window between fit and test.
+WORLD = World(customers=CUSTOMERS, years=4)
 END = datetime(WORLD.end.year, WORLD.end.month, WORLD.end.day)
 # A clock that runs ahead is part of the mess: such touchpoints are rejected and counted.
 MAX_REJECT_SHARE = 0.001
@@ -41,12 +43,18 @@ def latest_week(moment: datetime) -> datetime:
     return start + timedelta(days=7 * ((moment - start).days // 7))
 
 
-def true_probability(task: str, horizon_days: int, moments: pd.DataFrame) -> np.ndarray:
-    """What no model can know: the probability given everything hidden, per row (customer_id, as_of).
+def true_probabilities(task: Task, moments: pd.DataFrame) -> np.ndarray:
+    """What no model can know: the probabilities given everything hidden (rows x horizons x kinds), for rows with
+    customer_id and as_of.
 
     A second identity has no truth of its own and gets the mean.
     """
-    known = probabilities(data_folder() / "invented", moments[["customer_id", "as_of"]], task, horizon_days)
-    # To order another car, besides the one held or in its stead, is one outcome here.
-    truth = known["additional"] + known["replacement"] if task == "repurchase" else known["probability"]
-    return truth.fillna(truth.mean()).to_numpy(dtype=np.float64)
+    asked, columns = (
+        moments[["customer_id", "as_of"]],
+        task.kinds if len(task.kinds) > 1 else ("probability",),
+    )
+    by_horizon = []
+    for days in task.horizons_days:
+        known = probabilities(data_folder() / "invented", asked, task.name, days)[list(columns)]
+        by_horizon.append(known.fillna(known.mean()).to_numpy(dtype=np.float64))
+    return np.stack(by_horizon, axis=1)

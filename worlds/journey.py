@@ -30,7 +30,7 @@ from features.contract import literal
 from features.delivery import Delivery
 from features.load import LoadReport, load
 from features.sources import CANONICAL
-from training.dataset import Plan
+from training.plan import Plan
 from worlds.packaged import data_file
 
 __all__ = ["END", "FILES", "LAST_CAMPAIGN_SENT", "after_campaigns", "convert"]
@@ -91,7 +91,7 @@ def after_campaigns(folder: Path | None = None) -> Plan:
     learned = tuple(date for date in dates if datetime(2017, 2, 1) < date <= datetime(2017, 9, 1))
     tested = tuple(date for date in dates if datetime(2017, 10, 1) < date <= END - timedelta(days=30))
     cut = "in time; fit and calibration by customer at the same dates"
-    return Plan(learned, learned, tested, cut)
+    return Plan(learned, learned, tested, cut, everyone=True)
 
 
 def _deliveries(folder: Path) -> Iterator[Delivery]:

@@ -30,7 +30,7 @@ from features.delivery import Delivery
 from features.errors import NoWarehouse
 from features.load import LoadReport, load
 from features.sources import CANONICAL
-from training.dataset import Plan
+from training.plan import Plan
 
 __all__ = ["END", "LEAKS", "PORTFOLIO", "absent", "convert", "last_closed_quarter"]
 
@@ -111,7 +111,7 @@ def last_closed_quarter() -> Plan:
     last = END - timedelta(days=366)
     dates = tuple(last - timedelta(days=30 * step) for step in reversed(range(8)))
     cut = "by contract; the test is later, but its windows overlap with those of the fit"
-    return Plan(dates[:-3], dates[:-3], dates[-3:], cut)
+    return Plan(dates[:-3], dates[:-3], dates[-3:], cut, everyone=True)
 
 
 def _deliveries(portfolio: Path) -> Iterator[Delivery]:

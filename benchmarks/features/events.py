@@ -36,11 +36,17 @@ FROM placed ORDER BY customer_id, happened_at, touchpoint_id
 """
 
 
+# Every customer known from the first day, and nothing else said of them.
+PEOPLE = """SELECT 'p' || customer_id AS profile_id, customer_id, TIMESTAMP '2022-07-01' AS happened_at,
+    TIMESTAMP '2022-07-01' AS known_at, NULL::TIMESTAMP AS superseded_at
+FROM (SELECT DISTINCT customer_id FROM '{events}/*.parquet') ORDER BY customer_id"""
+
+
 def write(events: int, folder: Path) -> Path:
-    """About so many touchpoints as Parquet files in `folder/touchpoints`, unless they are there already."""
+    """About so many touchpoints of known customers, as Parquet files in `folder`, unless they are there already."""
     target = folder / "touchpoints"
     if (folder / "written").is_file():
-        return target
+        return folder
     target.mkdir(parents=True, exist_ok=True)
     customers, files = events // 100, -(-events // EVENTS_PER_FILE)
     engine = duckdb.connect()
@@ -48,5 +54,7 @@ def write(events: int, folder: Path) -> Path:
         words = {"kinds": list(KINDS), "channels": list(CHANNELS), "topics": list(TOPICS)}
         rows = ROWS.format(first=customers * n // files, end=customers * (n + 1) // files, **words)
         engine.execute(f"COPY ({rows}) TO '{target}/part-{n:05d}.parquet' (FORMAT parquet, COMPRESSION zstd)")
+    (folder / "customers").mkdir(exist_ok=True)
+    engine.execute(f"COPY ({PEOPLE.format(events=target)}) TO '{folder}/customers/part-00000.parquet'")
     (folder / "written").touch()
-    return target
+    return folder

@@ -11,7 +11,7 @@ from features.timeline import midnight
 __all__ = ["compute"]
 
 DAY = 86_400
-AGE, ALL = pl.col("age"), pl.lit(True)
+age, ALL = pl.col("age"), pl.lit(True)
 
 
 def compute(events: Path, threads: int, memory_gb: int, out: Path) -> None:  # noqa: ARG001 - it takes what it needs
@@ -43,7 +43,7 @@ def compute(events: Path, threads: int, memory_gb: int, out: Path) -> None:  # n
 
 
 def _within(days: int | None) -> pl.Expr:
-    return ALL if days is None else AGE <= days * DAY
+    return ALL if days is None else age <= days * DAY
 
 
 def _counted(past: pl.LazyFrame) -> pl.LazyFrame:
@@ -64,20 +64,20 @@ def _counted(past: pl.LazyFrame) -> pl.LazyFrame:
             lately, both = ((holds(column, value) & _within(n * days)).sum().cast(pl.Int64) for n in (1, 2))
             wanted.append((2 * lately - both).alias(named(name, days)))
     wanted += [
-        (AGE.filter(holds(column, value)).min() // DAY).alias(name) for column, value, name in LAST_SEEN
+        (age.filter(holds(column, value)).min() // DAY).alias(name) for column, value, name in LAST_SEEN
     ]
     spent = pl.col("duration_s")
     wanted += [spent.filter(_within(days)).sum().alias(f"touchpoint_time_{days}d_s") for days in (30, 180)]
     wanted += [
         spent.filter(holds("kind", "live_stream") & _within(180)).sum().alias("live_stream_time_180d_s"),
-        (AGE.min() // DAY).alias("days_since_touchpoint"),
-        (AGE.max() // DAY).alias("days_since_first_touchpoint"),
+        (age.min() // DAY).alias("days_since_touchpoint"),
+        (age.max() // DAY).alias("days_since_first_touchpoint"),
     ]
     return past.group_by("customer_id").agg(wanted)
 
 
 def _active_days(past: pl.LazyFrame) -> pl.LazyFrame:
-    days = past.group_by("customer_id", "day").agg(AGE.min())
+    days = past.group_by("customer_id", "day").agg(age.min())
     wanted = [_within(n).sum().cast(pl.Int64).alias(f"active_days_{n}d") for n in (30, 90, 365)]
     for n in (30, 90):
         lately, both = (_within(k * n).sum().cast(pl.Int64) for k in (1, 2))
@@ -95,7 +95,7 @@ def _steps(days: pl.LazyFrame) -> pl.LazyFrame:
             total=step.sum(),
             squares=(step * step).sum(),
             longest=step.max(),
-            newest=AGE.min() // DAY,
+            newest=age.min() // DAY,
         )
         .filter(pl.col("steps") > 0)
     )
@@ -147,7 +147,7 @@ def _distinct(
     past: pl.LazyFrame, column: str, name: str, test: pl.Expr, windows: tuple[int, ...]
 ) -> pl.LazyFrame:
     kept = past.filter(test & pl.col(column).is_not_null() & _within(max(windows)))
-    newest = kept.group_by("customer_id", column).agg(AGE.min())
+    newest = kept.group_by("customer_id", column).agg(age.min())
     return newest.group_by("customer_id").agg(
         _within(n).sum().cast(pl.Int64).alias(named(name, n)) for n in windows
     )

@@ -24,7 +24,8 @@ from features.sources import CANONICAL
 from features.warehouse import connect
 from tests.features.histories import moments
 from tests.shop import END, customers_and_orders
-from training.dataset import dataset, plan
+from training.dataset import dataset
+from training.plan import plan
 from training.tasks import task_named
 from training.train import train
 
@@ -91,7 +92,7 @@ def test_a_night_and_a_model_from_postgres_are_those_from_the_folder(
         nights.append(nightly.materialise(warehouse, END, Path("nights") / str(len(nights))))
         task = task_named("churn", warehouse)
         trained = train(task, warehouse, plan(task, warehouse))
-        hashes.append((trained.card.data_digest, trained.card.slope, trained.card.figures))
+        hashes.append((trained.card.data_digest, trained.card.hazards, trained.card.figures))
     assert nights[0].table().equals(nights[1].table())
     assert nights[1].find(["C00007"]).num_rows == 1
     assert hashes[0] == hashes[1]

@@ -77,11 +77,15 @@ def test_money_and_time_carry_their_unit() -> None:
     assert [f.name for f in ALL if (f.unit == "seconds") != f.name.endswith("_s")] == []
 
 
-def test_sensitive_features_and_categories_must_be_asked_for() -> None:
-    default, everything = available(EVERYTHING), available(EVERYTHING, categories=True, sensitive=True)
+def test_sensitive_features_must_be_asked_for() -> None:
+    default, everything = available(EVERYTHING), available(EVERYTHING, sensitive=True)
+    numbers = available(EVERYTHING, categories=False)
     assert {f.name for f in everything} == set(FEATURES)
     assert {f.name for f in ALL if f.sensitive} == {"birth_year", "sex"}
-    assert not any(f.sensitive or f.kind == "category" for f in default)
+    assert not any(f.sensitive for f in default)
+    assert {f.name for f in default} - {f.name for f in numbers} == {
+        f.name for f in ALL if f.kind == "category" and not f.sensitive
+    }
     assert [f.name for f in named(["birth_year", "sex"])] == ["birth_year", "sex"]
 
 

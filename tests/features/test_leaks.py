@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.attributes import columns_at, offered
-from features.contract import Delivery
+from features.delivery import Delivery
 from features.errors import BadData
 from features.leaks import hunts_of_form, rewritten, undated, unique, written_after
 from features.load import load
@@ -144,6 +144,7 @@ def test_two_loads_of_one_warehouse_are_compared(monkeypatch: pytest.MonkeyPatch
                 Path("var/warehouse"),
                 complete_until=dict.fromkeys(CANONICAL, until),
                 delivered_at=until,
+                allow=["orders.history"],  # the second round begins with half of the rows again
             )
         (*_, last) = hunts_of_form(connect(), [])
         assert last.columns > 0

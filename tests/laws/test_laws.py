@@ -28,8 +28,10 @@ from features.sources import CANONICAL
 from features.views.orders import FEATURES as ORDER_FEATURES
 from features.warehouse import Warehouse, connect, in_memory
 from tests.laws.orders_oracle import order_features
-from training.dataset import dataset, plan
-from training.tasks import TASKS, Task
+from training.dataset import dataset
+from training.plan import plan
+from training.task import Task
+from training.tasks import TASKS
 
 AS_OF = datetime(2024, 6, 1)
 Row = dict[str, Any]
@@ -216,7 +218,7 @@ def test_closed_outcomes(task: Task) -> None:
     empty = {name: source.empty() for name, source in CANONICAL.items()}
     held = {**empty, "customers": people(), "orders": ordered}
     warehouse = in_memory(held, dict.fromkeys(CANONICAL, complete))
-    latest = complete - timedelta(days=task.horizon_days)
+    latest = complete - task.window
     too_late = latest + timedelta(days=1)
     for refused in (
         lambda: dataset(task, warehouse, [too_late]),

@@ -8,13 +8,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import lightgbm
+import msgspec
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
 from features import nightly
 from features.errors import BadModel, NoChampion, NoWarehouse, UnknownName
+from features.feature_set import FEATURES
+from features.matrix import matrix
 from features.warehouse import connect
 from serving.batch import batch
 from serving.desk import Desk
@@ -23,6 +28,7 @@ from serving.published import current_run
 from serving.scorer import Scorer
 from tests.shop import END
 from training import registry
+from training.hazards import Hazards
 
 Ask = Callable[..., Any]
 
@@ -95,6 +101,41 @@ def test_an_answer_says_when_by_which_model_and_why(ask: Ask) -> None:
         assert (
             ("more likely" in reason["en"]) == (reason["direction"] == "raises") == ("提高" in reason["zh"])
         )
+
+
+def test_every_outcome_and_horizon_is_answered_coherently_in_service_and_batch(ask: Ask) -> None:
+    for task, outcome, sign in (("churn", "no order", -1), ("purchase_intent", "order", 1)):
+        batched = published(task)
+        for answer in ask({"customer_ids": sorted(batched)[:200], "tasks": [task]}).json()["scores"]:
+            assert answer["outlook"] == batched[answer["customer_id"]]["outlook"]
+            assert {chance["outcome"] for chance in answer["outlook"]} == {outcome}
+            days = [chance["horizon_days"] for chance in answer["outlook"]]
+            chances = [sign * chance["probability"] for chance in answer["outlook"]]
+            assert days == sorted(days)
+            assert chances == sorted(chances)
+            assert answer["probability"] == answer["outlook"][-1]["probability"]
+
+
+def test_a_category_nobody_has_seen_is_missing_and_said_once_without_its_value(
+    in_shop: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    champion = registry.champion("churn")
+    card = msgspec.structs.replace(
+        champion.loaded.card,
+        features=champion.loaded.card.features | {"region": FEATURES["region"].fingerprint},
+        levels={"region": ("north",)},
+    )
+    names = (*champion.loaded.model.names, "region")
+    scorer = Scorer(replace(champion, loaded=replace(champion.loaded, card=card)))
+    rows = nightly.latest().table()
+    region = pa.array(["atlantis"] * 3 + ["north"] * 2 + [None] * (rows.num_rows - 5))
+    rows = rows.set_column(rows.column_names.index("region"), "region", region)
+    numbers = matrix(rows, names, card.levels)[:, -1]
+    assert np.array_equal(numbers[:5], [np.nan] * 3 + [0.0] * 2, equal_nan=True)
+    with pytest.raises(lightgbm.basic.LightGBMError):  # the old booster does not know the column
+        scorer.score(rows)
+    assert "region in 3 rows" in caplog.text
+    assert "atlantis" not in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -219,7 +260,11 @@ def test_a_model_whose_feature_has_moved_is_refused_by_name(in_shop: Path) -> No
 def test_a_score_that_is_no_number_is_never_handed_out(in_shop: Path) -> None:
     champion = registry.champion("churn")
     broken = replace(
-        champion, loaded=replace(champion.loaded, model=replace(champion.loaded.model, slope=np.nan))
+        champion,
+        loaded=replace(
+            champion.loaded,
+            model=replace(champion.loaded.model, hazards=Hazards(((np.nan,) * 1,) * 3, ((0.0,),) * 3)),
+        ),
     )
     with pytest.raises(BadModel, match="not a number"):
         Scorer(broken).score(nightly.latest().table())

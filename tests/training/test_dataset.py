@@ -3,23 +3,28 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from features.errors import NotTrainable, OpenWindow, UnknownName
 from features.sources import CANONICAL
 from features.warehouse import Warehouse, in_memory
 from tests.shop import END, customers_and_orders
-from training.dataset import dataset, plan, split, telling
+from training.dataset import dataset, facts, split, telling
+from training.outcomes import Happens
+from training.plan import plan
 from training.tasks import TASKS, offered, task_named
 
 LEDGER = dict.fromkeys(CANONICAL, END)
-SHOP = in_memory(customers_and_orders(1200), LEDGER)
+SHOP = in_memory(customers_and_orders(2400), LEDGER)
 INTENT, CHURN = task_named("purchase_intent", SHOP), task_named("churn", SHOP)
 
 
 def test_no_training_window_reaches_into_a_later_part() -> None:
     planned = plan(INTENT, SHOP)
-    assert planned.test == (END - INTENT.window,)
+    assert max(planned.test) == END - INTENT.window
+    assert len(planned.test) == 3
     assert max(planned.calibrate) + INTENT.window <= min(planned.test)
     assert max(planned.fit) + INTENT.window <= min(planned.calibrate)
 
@@ -32,6 +37,9 @@ def test_fit_and_calibration_share_no_customer() -> None:
     assert calibrated
     assert not fitted & calibrated
     assert set(parts.test["as_of"]) == set(planned.test)
+    assert not fitted & set(parts.test["customer_id"]), "nobody is tested whom the fit has seen"
+    everyone = split(dataset(INTENT, SHOP, planned.dates), replace(planned, everyone=True))
+    assert set(everyone.test["customer_id"]) > set(parts.test["customer_id"])
 
 
 @pytest.mark.parametrize("held_out", [None, frozenset(f"C{n:05d}" for n in range(0, 2500, 3))])
@@ -85,7 +93,7 @@ def test_too_few_outcomes_are_refused_with_the_numbers() -> None:
 
 
 def test_one_class_only_is_refused() -> None:
-    always = replace(INTENT, outcome=lambda future: future.orders.count() >= 0)
+    always = replace(INTENT, outcome=Happens("order", lambda future: future.orders.count() >= 0))
     planned = plan(always, SHOP)
     with pytest.raises(NotTrainable, match="of which"):
         split(dataset(always, SHOP, planned.dates), planned)
@@ -120,3 +128,52 @@ def test_a_column_that_only_tells_dates_apart_is_left_out() -> None:
     kept = {feature.name for feature in telling(data.features, part)}
     assert "orders_90d" in kept
     assert not kept & {"month", "days_to_spring_festival", "city_tier"}
+
+
+def test_categories_are_numbered_by_what_the_fit_has_seen() -> None:
+    planned = plan(INTENT, SHOP)
+    data = dataset(INTENT, SHOP, planned.dates)
+    fitted = planned.parts(data.frame["customer_id"], data.frame["as_of"]) == "fit"
+    plans = np.where(np.arange(len(data.frame)) % 2, "loan", "cash").astype(object)
+    plans[~fitted.to_numpy()] = "barter"
+    plans[np.flatnonzero(fitted)[:5]] = "shells"
+    parts = split(replace(data, frame=data.frame.assign(last_finance_plan=plans)), planned)
+    assert parts.levels["last_finance_plan"] == ("cash", "loan")
+    assert set(parts.fit["last_finance_plan"].dropna()) == {0.0, 1.0}
+    assert parts.fit["last_finance_plan"].isna().sum() == 5, "too rare to teach anything"
+    assert parts.test["last_finance_plan"].isna().all(), "never seen by the fit"
+
+
+def test_a_category_of_very_many_levels_is_left_out() -> None:
+    planned = plan(INTENT, SHOP)
+    data = dataset(INTENT, SHOP, planned.dates)
+    dealers = np.array([f"D{n % 40}" for n in range(len(data.frame))], dtype=object)
+    parts = split(replace(data, frame=data.frame.assign(order_dealer=dealers)), planned)
+    assert parts.levels["order_dealer"] == ()
+    assert "order_dealer" not in {feature.name for feature in telling(data.features, parts.fit)}
+
+
+def test_contact_is_recorded_beside_the_outcome_and_never_a_feature() -> None:
+    moment, tables = datetime(2023, 6, 1), customers_and_orders(40)
+    days = {"C00001": -3, "C00002": 10, "C00003": -40, "C00004": 200}
+    rows = [
+        {"contact_id": c, "customer_id": c, "happened_at": moment + timedelta(days=d), "known_at": moment + timedelta(days=d), "kind": "sent"}
+        for c, d in days.items()
+    ]  # fmt: skip
+    contacts = pa.Table.from_pylist(rows, schema=CANONICAL["contacts"].arrow_schema)
+    data = dataset(INTENT, in_memory({**tables, "contacts": contacts}, LEDGER), [moment])
+    frame = data.frame.set_index("customer_id")
+    assert set(frame.index[frame["contacted_before"]]) == {"C00001"}
+    assert set(frame.index[frame["contacted_during"]]) == {"C00002"}
+    assert not {"contacted_before", "contacted_during", "kind", "interval", "outcome"} & set(data.names)
+
+
+def test_what_is_remembered_of_the_rows_adds_up() -> None:
+    planned = plan(INTENT, SHOP)
+    data = dataset(INTENT, SHOP, planned.dates)
+    parts = split(data, planned)
+    told = facts(INTENT, data, parts)
+    assert told["digest"] == data.digest
+    assert told["moments_asked"] == len(data.frame)
+    assert told["parts"]["test"]["outcomes"]["order"]["91 d"] == int(parts.test["outcome"].sum())
+    assert sum(told["moments_not_asked_by_reason"].values()) == data.excluded["customers"].sum()

@@ -17,8 +17,9 @@ from features.sources import CANONICAL
 from features.warehouse import Warehouse, connect, in_memory
 from tests.shop import END, customers_and_orders
 from training import leak_hunt, registry
-from training.dataset import Plan, dataset
+from training.dataset import dataset
 from training.leak_hunt import certificate
+from training.plan import Plan
 from training.tasks import task_named
 from training.train import train
 

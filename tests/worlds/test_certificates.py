@@ -9,12 +9,12 @@ from rich.console import Console
 
 from features.attributes import offered
 from features.certify import certify, default_moments
-from features.contract import deliveries_in
+from features.delivery import deliveries_in
 from features.leaks import hunts_of_form, undated, written_after
 from features.load import ledger, load
 from features.warehouse import Warehouse, connect
-from training.dataset import plan
 from training.leak_hunt import hunted
+from training.plan import plan
 from training.tasks import offered as offered_tasks
 from worlds import cdnow
 from worlds.carmaker.world import World

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import mlflow
 import numpy as np
-import pandas as pd
 import pytest
 
 from features import nightly
@@ -78,9 +77,16 @@ def test_the_registered_model_scores_the_same_bits_for_mlflow_users(
     for name in ("churn", "purchase_intent"):
         champion = registry.champion(name).loaded
         columns = list(champion.card.features)
-        frame = pd.DataFrame(matrix(rows, columns), columns=columns)
+        values = matrix(rows, columns, champion.card.levels)
         model = mlflow.pyfunc.load_model(f"models:/{name}@champion")
-        assert np.array_equal(model.predict(frame), champion.model.probabilities(frame.to_numpy()))
+        given = rows.select(columns).to_pandas()
+        measured = [column for column in columns if column not in champion.card.levels]
+        predicted = model.predict(given.astype(dict.fromkeys(measured, "float64")))
+        assert np.array_equal(predicted["probability"], champion.model.probabilities(values))
+        outlook = champion.model.outlook(values)
+        for m, kind in enumerate(champion.card.kinds):
+            for k, days in enumerate(champion.card.horizons_days):
+                assert np.array_equal(predicted[f"{kind} {days} d"], outlook[:, k, m])
 
 
 def test_everything_written_lies_under_var(demonstrated: Path) -> None:
@@ -108,5 +114,8 @@ def test_the_curl_in_the_readme_is_answered(demonstrated: Path) -> None:
     assert answer["as_of"] == expected["as_of"]
     for real, printed in zip(answer["scores"], expected["scores"], strict=True):
         real["probability"] = round(real["probability"], 2) if "probability" in real else None
+        real["outlook"] = [
+            chance | {"probability": round(chance["probability"], 2)} for chance in real.get("outlook", [])
+        ]
         real["reasons"] = real.get("reasons", [])[:1]
         assert {key: real[key] for key in printed} == printed

@@ -166,7 +166,7 @@ def test_figures_on_the_real_year(real: Warehouse) -> None:
     parts = split(data, planned)
     assert (len(parts.test), int(parts.test["outcome"].sum())) == (1897, 295)
     names = [feature.name for feature in telling(data.features, parts.fit)]
-    model = fit(parts.fit, parts.calibrate, names)
+    model = fit(parts.fit, parts.calibrate, names, task.answers, categories=[*parts.levels])
     scored = {"model": model.probabilities(numbers(parts.test, names))}
     (rule,) = task.rules
     report = evaluate("redemption", parts.test, scored, {rule.name: rule.score(parts.test)}, replicates=1)

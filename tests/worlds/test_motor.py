@@ -180,7 +180,7 @@ def test_figures_on_the_real_portfolio(real: Warehouse) -> None:
     parts = split(data, planned)
     assert not set(parts.fit["customer_id"]) & set(parts.test["customer_id"])
     names = [feature.name for feature in telling(data.features, parts.fit)]
-    model = fit(parts.fit, parts.calibrate, names)
+    model = fit(parts.fit, parts.calibrate, names, task.answers, categories=[*parts.levels])
     scored = {"model": model.probabilities(numbers(parts.test, names))}
     ranks = {rule.name: rule.score(parts.test) for rule in task.rules}
     report = evaluate("lapse", parts.test, scored, ranks, replicates=1)

@@ -1,0 +1,63 @@
+"""Bad input ends with a named error and a failing exit, and leaves nothing behind."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.errors import NotTrainable
+from features.sources import CANONICAL
+from features.warehouse import in_memory
+from tests.shop import END, customers_and_orders
+from training.evaluate import Estimate, Report, evaluate, require_figures
+from training.outcomes import Happens
+from training.tasks import task_named
+from training.train import train
+
+SHOP = in_memory(customers_and_orders(600), dict.fromkeys(CANONICAL, END))
+INTENT = task_named("purchase_intent", SHOP)
+ONE_CLASS = {
+    "no positives": Happens("order", lambda future: future.orders.where(kind="cancellation").count() > 0),
+    "only positives": Happens("order", lambda future: future.orders.count() >= 0),
+}
+
+
+@pytest.mark.parametrize("outcome", ONE_CLASS.values(), ids=list(ONE_CLASS))
+def test_one_class_is_refused_before_anything_is_written(outcome: Happens) -> None:
+    with pytest.raises(NotTrainable, match="at least 50 with it and without it are needed"):
+        train(replace(INTENT, outcome=outcome), SHOP)
+    assert not Path("var").exists()
+
+
+def test_figures_that_are_no_numbers_are_refused() -> None:
+    test = pd.DataFrame({"customer_id": ["a", "b", "c"], "outcome": [1, 1, 1]})
+    with pytest.raises(NotTrainable, match="auc"):
+        require_figures(evaluate("t", test, {"model": np.array([0.1, 0.2, 0.3])}, {}, replicates=3))
+    sound = Report("t", 3, 1, {"model": {"auc": Estimate(0.7, 0.6, 0.8)}}, {})
+    require_figures(sound)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["--task", "chrun"], 1, "there is no task named 'chrun'; there are: churn"),
+        (["--task", "churn", "--test-at", "2030-01-01"], 1, "Latest usable date"),
+        (["--task", "churn", "--test-at", "soon"], 1, "'soon' is no moment"),
+        (["--tusk", "churn"], 2, "No such option"),
+    ],
+)
+def test_a_command_that_cannot_work_says_why_and_fails(
+    in_shop: Path, options: list[str], code: int, said: str
+) -> None:
+    before = sorted(Path("var/mlartifacts").rglob("*"))
+    done = subprocess.run(
+        [sys.executable, "-m", "training.train", *options], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code
+    assert said in " ".join(done.stderr.replace("│", " ").split())
+    assert "Traceback" not in done.stderr
+    assert sorted(Path("var/mlartifacts").rglob("*")) == before

@@ -1,0 +1,123 @@
+"""A task: a question about customers at a moment, as a value.
+
+    cohort     who may be asked about              (their past)
+    outcome    what may happen to them             (their future)
+    horizons   in how many days after the moment, and after a gap
+
+The longest horizon is the task's own: its rules, grades and figures speak about it; the shorter ones come with every
+score. Where two tasks share a name, the deployment decides: the one whose sources are all there is meant.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from features import timeline
+from features.cohorts import Cohort
+from features.feature_set import FEATURES
+from features.warehouse import Warehouse
+from training.model import Answers
+from training.outcomes import Outcome
+from training.rules import Rule
+
+__all__ = ["Occasions", "Task"]
+
+
+@dataclass(frozen=True)
+class Occasions:
+    """Rows of a source that make a cohort: it is met on the day after them and on few others. A row must hold
+    `value` in its `column`."""
+
+    source: str
+    column: str
+    value: str
+
+    def days(self, warehouse: Warehouse) -> dict[datetime, int]:
+        """The midnights after days with such rows, in order, and how many rows there were."""
+        rows = warehouse.tables[self.source]
+        rows = rows.filter(rows[self.column] == self.value, rows.superseded_at.isnull())
+        by_day = rows.group_by(day=rows.happened_at.date()).aggregate(rows=rows.count()).order_by("day")
+        found = warehouse.engine.to_pyarrow(by_day).to_pylist()
+        return {timeline.midnight(row["day"]) + timedelta(days=1): row["rows"] for row in found}
+
+
+@dataclass(frozen=True)
+class Task:
+    """`horizons_days` rise; `wanted` names the kinds of outcome that the propensity is the sum of (default: all);
+    `silence` names the outcome that consists in nothing happening; `purpose` is the consent that using the score
+    needs; `rules` are what a model must beat; `occasions` are for cohorts that are met on few days only."""
+
+    name: str
+    question: str
+    cohort: Cohort
+    outcome: Outcome
+    horizons_days: tuple[int, ...]
+    rules: tuple[Rule, ...]
+    wanted: tuple[str, ...] = ()
+    silence: str = ""
+    occasions: Occasions | None = None
+    gap_days: int = 0
+    purpose: str = "marketing"
+
+    def __post_init__(self) -> None:
+        if not self.horizons_days or list(self.horizons_days) != sorted(set(self.horizons_days)):
+            raise ValueError(f"{self.name}: horizons must rise, and are {self.horizons_days}")
+        if unknown := set(self.wanted) - set(self.outcome.kinds):
+            raise ValueError(f"{self.name}: no kind of its outcome is called {', '.join(sorted(unknown))}")
+
+    @property
+    def horizon_days(self) -> int:
+        """The longest, which the task's own figures speak about."""
+        return self.horizons_days[-1]
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The outcomes it gives probabilities of, by name."""
+        return (self.silence,) if self.silence else self.outcome.kinds
+
+    @property
+    def answers(self) -> Answers:
+        """What its model answers."""
+        return Answers(self.kinds, self.horizons_days, self.wanted_places, bool(self.silence))
+
+    @property
+    def wanted_places(self) -> tuple[int, ...]:
+        """Where the wanted kinds stand among `kinds`."""
+        return tuple(n for n, kind in enumerate(self.kinds) if not self.wanted or kind in self.wanted)
+
+    @property
+    def watches(self) -> frozenset[str]:
+        """The sources whose future decides the outcome; they must be complete to the end of the window."""
+        return self.outcome.watches
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The sources of outcome, cohort and rules; a deployment that lacks one is not offered the task."""
+        read = (FEATURES[name].sources for rule in self.rules for name in rule.reads)
+        return self.outcome.sources.union(self.cohort.sources, *read)
+
+    @property
+    def settled_days(self) -> int:
+        """Days from the window's opening until its outcome is settled."""
+        return self.horizon_days + self.outcome.settles_days
+
+    @property
+    def window(self) -> timedelta:
+        """From the moment until its outcome is settled."""
+        return timedelta(days=self.gap_days + self.settled_days)
+
+    def latest_closed(self, warehouse: Warehouse) -> datetime:
+        """The latest moment whose outcome this warehouse fully holds."""
+        return timeline.latest_closed(
+            warehouse.complete_until, self.watches, horizon_days=self.settled_days, gap_days=self.gap_days
+        )
+
+    def require_closed(self, dates: Iterable[datetime], warehouse: Warehouse) -> None:
+        """Raise `OpenWindow`, naming the latest usable date, unless every date's outcome window is closed."""
+        timeline.require_closed(
+            dates,
+            warehouse.complete_until,
+            self.watches,
+            horizon_days=self.settled_days,
+            gap_days=self.gap_days,
+        )
