@@ -84,7 +84,8 @@ def promote(challenger: Loaded, version: str, verdict: Verdict, force: str = "")
     if version == verdict.champion:
         raise NotPromoted(f"{task} version {version} is the champion already")
     deed = "promoted" if not refused else "forced" if force else "refused"
-    why = "; ".join([*([force] if force else []), *refused, *verdict.reserved]) or "every gate passed"
+    reserved = [f"with a reservation: {words}" for words in verdict.reserved]
+    why = "; ".join([*([force] if force else []), *refused, *reserved]) or "every gate passed"
     step = _step(task, deed, version, verdict.champion, challenger.digest, why, verdict)
     if deed == "refused":
         history.append(_file(task), step)
@@ -266,7 +267,7 @@ def main(
     history_: Annotated[bool, typer.Option("--history", help="show every decision")] = False,
 ) -> None:
     """Compare a registered model with the champion, and promote it if every gate lets it pass."""
-    console = Console()
+    console = Console(width=None if Console().is_terminal else 130)
     if history_:
         console.print(_told(task))
         print(_card_of_champion(task))

@@ -248,7 +248,7 @@ def main(
     planned = plan(chosen, warehouse, test_at=at, held_out=ids) if at or ids else None
     trained = train(chosen, warehouse, planned)
     print(trained.report)
-    Console().print(table(task, trained.version, trained.verdict))
+    Console(width=None if Console().is_terminal else 130).print(table(task, trained.version, trained.verdict))
     state = "is the champion now" if trained.promoted else "was not promoted"
     print(f"\n{task} version {trained.version} {state}\nrun     {trained.run_id}\nreport  {trained.page}")
     if (seal := trained.card.certificate) and not seal.clean:
