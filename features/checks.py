@@ -24,9 +24,8 @@ RHYTHM_WEEKS = 8
 FEWEST_USUAL = 30  # rows of a usual day or week; fewer come and go by chance
 WEEK_RATIO = (1 / 3, 3.0)  # a week's rows over those of a usual week
 DAY_RATIO = (0.2, 5.0)  # a day's rows over those of the same weekday
-QUIET_DAYS = (
-    2  # days of the last week, but for the very last, may be quiet without any such day in the history
-)
+# Days of the last week, but for the very last, that may be quiet without any such day in the history.
+QUIET_DAYS = 2
 BEYOND_THE_YEAR = (0.5, 1.5)  # and beyond what the year's quietest and busiest days, holidays among them, had
 HISTORY_RATIO = (0.9, 1.1)  # rows of the days that the load before held already
 UNKNOWN_SHARE = 0.2  # of recent words neither declared nor seen by the load before
