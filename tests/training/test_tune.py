@@ -35,9 +35,9 @@ def _shops_warehouse(shop: Path, prepared: Prepared, folder: Path, monkeypatch: 
     monkeypatch.setattr(tune, "prepare", lambda *_: prepared)
 
 
-def tuned(trials: int, study: str = "") -> tune.Tuned:
+def tuned(trials: int) -> tune.Tuned:
     warehouse = connect()
-    return tune.tune(task_named("purchase_intent", warehouse), warehouse, trials=trials, study=study)
+    return tune.tune(task_named("purchase_intent", warehouse), warehouse, trials=trials)
 
 
 def test_a_study_is_one_run_and_the_fixed_model_stays_unless_beaten() -> None:
@@ -78,9 +78,11 @@ def test_the_same_data_and_seed_give_the_same_model_hash(prepared: Prepared, tmp
 def test_a_tuned_model_that_wins_is_registered_with_its_parameters_on_the_card(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tune, "FIXED", Settings(rounds=2))  # a fixed model easy to beat
-    monkeypatch.setattr(search, "ROUNDS", 2)
-    found = tuned(4, "two-trees")
+    trials = pd.DataFrame({"trial": [0, 1], "log_loss": [0.5, 0.4], "best_so_far": [0.5, 0.4]})
+    best = Settings({"num_leaves": 6}, rounds=150, chosen_by="study s")
+    monkeypatch.setattr(tune, "search", lambda *_, **__: search.Study("s", trials, 2, best, "in time"))
+    monkeypatch.setattr(tune, "FIXED", Settings({"num_leaves": 2, "feature_fraction": 0.01}, rounds=1))
+    found = tuned(2)
     assert found.verdict.wins, str(found.verdict)
     assert found.trained is not None
     card = found.trained.card
