@@ -40,7 +40,7 @@ from training.report import render
 from training.task import Task
 from training.tasks import task_named
 
-__all__ = ["Prepared", "Trained", "fitted", "prepare", "train"]
+__all__ = ["Prepared", "Trained", "fitted", "prepare", "revision", "train"]
 
 Oracle = Callable[[pd.DataFrame], np.ndarray]
 RUNTIME = ("lightgbm", "numpy", "pandas")
@@ -177,7 +177,7 @@ def _card(
         rules=[rule.name for rule in task.rules],
         rule_sentences={rule.name: rule.sentence for rule in task.rules},
         data_digest=data.digest,
-        code_revision=_revision(),
+        code_revision=revision(),
         packages={package: version(package) for package in RUNTIME},
         made_at=datetime.now(UTC).replace(tzinfo=None, microsecond=0),
         certificate=seal,
@@ -233,7 +233,7 @@ def _log_certificate(certified: Certificate) -> None:
     mlflow.set_tags({"certificate": certified.digest, "leaks": ", ".join(certified.leaks[:20]) or "none"})
 
 
-def _revision() -> str:
+def revision() -> str:
     """The commit of the code, with a mark when files differ from it; "unknown" outside a checkout."""
     try:
         here = Path(__file__).parent
