@@ -24,7 +24,8 @@ from rich.console import Console
 from benchmarks.record import record
 from features import nightly
 from features.delivery import deliveries_in
-from features.load import ledger, load
+from features.load import load
+from features.maturity import ledger
 from features.nightly import NightlyRows
 from features.warehouse import Warehouse, connect
 from worlds.carmaker.world import World

@@ -6,6 +6,7 @@
     ├── OpenWindow         an outcome window that the data does not cover yet
     ├── UnknownMoment      a text that names no moment
     ├── UnknownName        a task, feature or cohort that does not exist
+    ├── UnknownOperation   a definition that live rows cannot compute
     ├── NotTrainable       too little, or too uniform, to learn from
     ├── LeakFound          a feature or column that knows what was not known at its moment
     ├── BadModel           model files that are missing, altered or of another contract
@@ -27,6 +28,7 @@ __all__ = [
     "PropensityError",
     "UnknownMoment",
     "UnknownName",
+    "UnknownOperation",
 ]
 
 
@@ -54,6 +56,10 @@ class UnknownName(PropensityError):
 
 
 class UnknownMoment(PropensityError):
+    pass
+
+
+class UnknownOperation(PropensityError):
     pass
 
 

@@ -8,13 +8,14 @@ an edge that the measure draws in time; if it is an age, it grows by the seconds
 
 That rows are the same is not believed but compared, by a fingerprint of every column that is read: late rows,
 corrections, deletions and a whole new delivery are all seen. Equality with measuring everyone is a law of the
-tests.
+tests. It works in pieces of customers, so that memory holds the rows of one piece.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import ibis
@@ -25,7 +26,9 @@ from features.cohorts import everyone
 from features.contract import SQL_TYPES, literal, quoted
 from features.needs import Need
 from features.passes import KEYS
+from features.pieces import INSIDE, narrowed, pieces
 from features.planner import needs_table, owned
+from features.progress import followed
 from features.reach import Group, Reach, crossing, drift, edge_name
 from features.sources import CANONICAL
 from features.state import Kept
@@ -44,6 +47,9 @@ class Touched:
 
     customers: int
     measured: int
+
+    def __add__(self, other: "Touched") -> "Touched":
+        return Touched(self.customers + other.customers, self.measured + other.measured)
 
 
 @dataclass(frozen=True)
@@ -65,16 +71,20 @@ class _Part:
 
 @dataclass(frozen=True)
 class Night:
-    """The needs of one date, written into `folder`, group by group; `before` is what is kept of another date.
+    """The needs of one date, written into `folder`, a part per piece of customers and group; `before` is what is
+    kept of another date.
 
-    `moments` are a table in the warehouse, all of them at `as_of`. The warehouse is a DuckDB.
+    `held` is everything and `warehouse` what of it is about the piece at work, like `moments`, all of them at
+    `as_of`; the engine is a DuckDB.
     """
 
+    held: Warehouse
     warehouse: Warehouse
     moments: ir.Table
     as_of: datetime
     folder: Path
     before: Kept | None = None
+    compiled: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     @classmethod
     @contextmanager
@@ -83,43 +93,54 @@ class Night:
     ) -> Iterator["Night"]:
         """The night of everyone known before `as_of`; its tables in the warehouse go when it ends."""
         folder.mkdir()
-        moments = warehouse.engine.create_table(MOMENTS, everyone(warehouse, [as_of]), temp=True)
+        warehouse.engine.create_table(MOMENTS, everyone(warehouse, [as_of]), temp=True)
+        moments = warehouse.engine.sql(f"SELECT * FROM {quoted(MOMENTS)} WHERE {INSIDE}")
         try:
-            yield cls(warehouse, moments, as_of, folder, before)
+            yield cls(warehouse, narrowed(warehouse), moments, as_of, folder, before)
         finally:
             for name in (MOMENTS, SEEN, ROWS):
                 warehouse.engine.raw_sql(f"DROP TABLE IF EXISTS {quoted(name)}")
 
     def needs(self, groups: Iterable[Group]) -> ir.Table:
-        """What was written: one row per moment with a column per need."""
+        """What was written of a piece: one row per moment with a column per need."""
         found = self.moments
         for group in groups:
-            file = self.warehouse.engine.sql(_content(Kept(self.folder, self.as_of).file(group.name)))
-            found = found.left_join(file.drop("fingerprint"), "customer_id").drop("customer_id_right")
+            parts = self.warehouse.engine.sql(_content(Kept(self.folder, self.as_of), group))
+            found = found.left_join(parts.drop("fingerprint"), "customer_id").drop("customer_id_right")
         return found
 
-    def measure(self, group: Group) -> Touched:
-        """Write what the group needs: a row for each customer who has rows, with their fingerprint."""
+    def measure(self, groups: Iterable[Group], customers_per_piece: int) -> dict[str, Touched]:
+        """Write what the groups need: a row for each customer who has rows, with their fingerprint."""
+        touched = {group: Touched(0, 0) for group in groups}
+        for group in touched:
+            Kept(self.folder, self.as_of).parts(group.name).mkdir()
+        total = self.held.tables["customers"].customer_id.nunique().execute()
+        some = pieces(self.held, customers_per_piece)
+        for number, _ in enumerate(followed(some, "measured", total, lambda customers: customers)):
+            for group in touched:
+                touched[group] += self._measure(group, f"part-{number:05d}.parquet")
+        return {group.name: found for group, found in touched.items()}
+
+    def _measure(self, group: Group, part: str) -> Touched:
         self._look(group)
         marks = [_mark(n) for n in range(len(group.reaches))]
-        counts = ", ".join(f"count_if({mark})" for mark in marks)
+        counts = ", ".join(f"count(*) FILTER ({mark})" for mark in marks)
         customers, measured, rows, *by_reach = self._one(
-            f"count(*), count_if(somehow), coalesce(sum(rows) FILTER (somehow), 0), {counts}"
+            f"count(*), count(*) FILTER (somehow), coalesce(sum(rows) FILTER (somehow), 0), {counts}"
         )
         parts = [_Part(list(group.needs), "somehow", measured)]
         if self.before and rows >= ROWS_WORTH_APART:
             parts = [_Part(*each) for each in zip(group.reaches.values(), marks, by_reach, strict=True)]
         if self.before:
-            self._carry(group, [part for part in parts if part.customers], self.before)
+            found = self._carried(group, [part for part in parts if part.customers], self.before)
         else:
-            found = needs_table(self.moments, group.needs, self.warehouse.tables, timeline.past)
-            values = {need.name: f"found.{quoted(need.name)}" for need in group.needs}
-            self._write(group, values, [f"LEFT JOIN ({self._sql(found)}) found USING (customer_id)"])
+            found = self._anew(group)
+        file = literal(str(Kept(self.folder, self.as_of).parts(group.name) / part))
+        self._run(f"COPY ({found}) TO '{file}' (FORMAT parquet, COMPRESSION zstd)")
         return Touched(customers, measured)
 
     def _look(self, group: Group) -> None:
         """Per customer, what rows there are and whether the needs of each reach are touched."""
-        rows = timeline.past(self.moments, owned(self.warehouse.tables[group.source], group.owner))
         columns = ", ".join(quoted(name) for name in group.columns)
         found = [
             "customer_id, as_of, count(*) AS rows",
@@ -128,54 +149,65 @@ class Night:
         ]
         marks, kept = [f"true AS {_mark(n)}" for n in range(len(group.reaches))], ""
         if self.before:
-            rows = crossing(rows, group.edges, self.before.as_of)
             names = [quoted(edge_name(edge)) for edge in group.edges]
             found += [f"coalesce(bool_or({name}), false) AS {name}" for name in names]
             marks = [f"{_touched(reach)} AS {_mark(n)}" for n, reach in enumerate(group.reaches)]
-            kept = f" LEFT JOIN ({_content(self.before.file(group.name))}) kept USING (customer_id)"
-        seen = f"SELECT {', '.join(found)} FROM ({self._sql(rows)}) GROUP BY customer_id, as_of"
+            kept = f" LEFT JOIN ({_content(self.before, group)}) kept USING (customer_id)"
+        rows = self._sql(lambda: self._past(group), "past", group.name)
+        seen = f"SELECT {', '.join(found)} FROM ({rows}) GROUP BY customer_id, as_of"
         somehow = " OR ".join(_mark(n) for n in range(len(marks)))
         self._create(
             SEEN, f"SELECT seen.*, {', '.join(marks)}, {somehow} AS somehow FROM ({seen}) seen{kept}"
         )
 
-    def _carry(self, group: Group, parts: list[_Part], before: Kept) -> None:
-        """Write the needs that are kept, replaced by measured ones where a customer is touched."""
+    def _past(self, group: Group) -> ir.Table:
+        """The group's rows, with their edges when there is a night to compare with."""
+        rows = timeline.past(self.moments, owned(self.warehouse.tables[group.source], group.owner))
+        return crossing(rows, group.edges, self.before.as_of) if self.before else rows
+
+    def _anew(self, group: Group) -> str:
+        """The needs, all measured."""
+        values = {need.name: f"found.{quoted(need.name)}" for need in group.needs}
+        found = self._sql(
+            lambda: needs_table(self.moments, group.needs, self.warehouse.tables, timeline.past),
+            "anew",
+            group.name,
+        )
+        return _needs(group, values, [f"LEFT JOIN ({found}) found USING (customer_id)"])
+
+    def _carried(self, group: Group, parts: list[_Part], before: Kept) -> str:
+        """The needs that are kept, replaced by measured ones where a customer is touched."""
         elapsed_s = int((self.as_of - before.as_of).total_seconds())
         values = {need.name: _moved(need, elapsed_s) for need in group.needs}
-        joins = [f"LEFT JOIN ({_content(before.file(group.name))}) kept USING (customer_id)"]
+        joins = [f"LEFT JOIN ({_content(before, group)}) kept USING (customer_id)"]
         if parts:
-            self._stage(group, parts)
-            staged = self._temporary(ROWS)
+            marks = [part.mark for part in parts]
+            staged = self._sql(partial(self._staged, group, parts), "staged", group.name, *marks)
+            self._create(ROWS, staged)
         for n, part in enumerate(parts):
-            measured = self._measured(part, staged.filter(part.rows(staged)))
+            measured = self._sql(partial(self._measured, part), "part", group.name, *marks, part.mark)
             joins.append(f"LEFT JOIN ({measured}) part{n} USING (customer_id)")
             for need in part.needs:
                 name = quoted(need.name)
                 values[need.name] = f"CASE WHEN {part.mark} THEN part{n}.{name} ELSE {values[need.name]} END"
-        self._write(group, values, joins)
+        return _needs(group, values, joins)
 
-    def _stage(self, group: Group, parts: list[_Part]) -> None:
-        """Read the rows that the parts measure, once."""
+    def _staged(self, group: Group, parts: list[_Part]) -> ir.Table:
+        """The rows that the parts measure, to be read once."""
         seen = self._temporary(SEEN)
         marks = sorted({part.mark for part in parts})
         touched = seen.filter(seen.somehow).select(*KEYS, *marks)
         rows = timeline.past(touched, owned(self.warehouse.tables[group.source], group.owner))
         rows = rows.filter(ibis.or_(*(part.rows(rows) for part in parts)))
-        self._create(ROWS, self._sql(rows.select(*KEYS, *group.columns, "age_s", "day", *marks)))
+        return rows.select(*KEYS, *group.columns, "age_s", "day", *marks)
 
-    def _measured(self, part: _Part, rows: ir.Table) -> str:
+    def _measured(self, part: _Part) -> ir.Table:
+        rows = self._temporary(ROWS)
+        rows = rows.filter(part.rows(rows))
         seen = self._temporary(SEEN)
         moments = seen.filter(seen[part.mark]).select(*KEYS)
         tables = {need.source: rows for need in part.needs}
-        return self._sql(needs_table(moments, part.needs, tables, lambda _, found: found))
-
-    def _write(self, group: Group, values: Mapping[str, str], joins: Iterable[str]) -> None:
-        """The group's file. Engines widen sums, so that every value is cast to its declared type."""
-        cast = [f"CAST({values[need.name]} AS {_type(need)}) AS {quoted(need.name)}" for need in group.needs]
-        found = f"SELECT customer_id, seen.fingerprint, {', '.join(cast)} FROM {quoted(SEEN)} seen {' '.join(joins)}"
-        target = literal(str(Kept(self.folder, self.as_of).file(group.name)))
-        self._run(f"COPY ({found}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)")
+        return needs_table(moments, part.needs, tables, lambda _, found: found)
 
     def _temporary(self, name: str) -> ir.Table:
         return self.warehouse.engine.table(name, database=("temp", "main"))
@@ -183,8 +215,11 @@ class Night:
     def _create(self, name: str, content: str) -> None:
         self._run(f"CREATE OR REPLACE TEMP TABLE {quoted(name)} AS {content}")
 
-    def _sql(self, expression: ir.Table) -> str:
-        return str(self.warehouse.engine.compile(expression))
+    def _sql(self, expression: Callable[[], ir.Table], *what: str) -> str:
+        """A query, compiled for the first piece that asks it: that takes longer than running it on few rows."""
+        if what not in self.compiled:
+            self.compiled[what] = str(self.warehouse.engine.compile(expression()))
+        return self.compiled[what]
 
     def _run(self, sql: str) -> None:
         self.warehouse.engine.raw_sql(sql)
@@ -207,6 +242,14 @@ def _moved(need: Need, elapsed_s: int) -> str:
     return f"kept.{quoted(need.name)} + ({seconds})" if seconds else f"kept.{quoted(need.name)}"
 
 
+def _needs(group: Group, values: Mapping[str, str], joins: Iterable[str]) -> str:
+    """A group's needs of those seen. Engines widen sums, so that every value is cast to its declared type."""
+    cast = [f"CAST({values[need.name]} AS {_type(need)}) AS {quoted(need.name)}" for need in group.needs]
+    return (
+        f"SELECT customer_id, seen.fingerprint, {', '.join(cast)} FROM {quoted(SEEN)} seen {' '.join(joins)}"
+    )
+
+
 def _type(need: Need) -> str:
     if need.how in ("min", "max", "latest") and need.column not in ("age_s", "day"):
         declared = CANONICAL[need.source][need.column].type
@@ -214,8 +257,9 @@ def _type(need: Need) -> str:
     return SQL_TYPES["int64"]
 
 
-def _content(file: Path) -> str:
-    return f"SELECT * FROM read_parquet('{literal(str(file))}')"
+def _content(kept: Kept, group: Group) -> str:
+    """What is kept of the piece, whatever the pieces of that night were."""
+    return f"SELECT * FROM read_parquet('{literal(str(kept.parts(group.name)))}/*.parquet') WHERE {INSIDE}"
 
 
 def _mark(number: int) -> str:

@@ -212,6 +212,15 @@ class Need:
             and CANONICAL[self.source][self.column].type == "timestamp"
         )
 
+    @property
+    def text(self) -> bool:
+        """Whether it gives a string; else it gives an integer."""
+        return (
+            self.how == "latest"
+            and self.column not in ("age_s", "day")
+            and CANONICAL[self.source][self.column].type == "string"
+        )
+
     def measured(self, rows: ir.Table) -> Any:
         """Its column's value in each row."""
         return seconds_until(rows, self.column) if self.reads_a_timestamp else rows[self.column]

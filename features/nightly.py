@@ -5,7 +5,7 @@
 The file is Arrow IPC, sorted by customer and mapped into memory: finding a customer is a binary search. It
 holds each feature and, per cohort, the reason why a customer may not be asked about (null: may be). Files are
 never rewritten; the pointer `CURRENT` names the newest. What the features needed is kept beside the rows, for the
-next night to start from (see `features.incremental`).
+next night to start from (see `features.incremental`). The work is done in pieces of customers: memory holds one.
 """
 
 import json
@@ -13,9 +13,10 @@ import shutil
 import time
 import uuid
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -33,8 +34,10 @@ from features.feature_set import available
 from features.home import data_folder
 from features.incremental import Night, Touched
 from features.needs import Need
+from features.pieces import CUSTOMERS_PER_PIECE, in_pieces
 from features.planner import compute, needs_for, project
 from features.pointer import point, pointed
+from features.progress import followed
 from features.reach import groups_of
 from features.rows import Definition
 from features.state import Kept, beside, kept, seal, why_not_on
@@ -76,7 +79,12 @@ def _answered(computed: ir.Table, warehouse: Warehouse) -> ir.Table:
 
 
 def materialise(
-    warehouse: Warehouse, as_of: datetime, folder: Path | None = None, *, incremental: bool = True
+    warehouse: Warehouse,
+    as_of: datetime,
+    folder: Path | None = None,
+    *,
+    incremental: bool = True,
+    customers_per_piece: int = CUSTOMERS_PER_PIECE,
 ) -> "NightlyRows":
     """Compute and store the rows of everyone known before `as_of`; they become the current ones.
 
@@ -84,18 +92,23 @@ def materialise(
     the result is the same to the bit. `incremental=False` measures everyone. Raises `BadData` when nobody is
     known yet at that date.
     """
+    customers = warehouse.engine.execute(everyone(warehouse, [as_of]).count())
+    if not customers:
+        raise BadData(f"nobody is known before {as_of:%Y-%m-%d}; choose a later date")
+    job = _Job(warehouse, as_of, customers, customers_per_piece)
     folder = folder or data_folder() / "features"
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"rows-{as_of:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}.arrow"
     staged, staged_needs = folder / f".{target.name}", folder / f".{beside(target).name}"
     try:
         if why := why_not_on(warehouse.engine):
-            made = _write(rows(everyone(warehouse, [as_of]), warehouse), warehouse, as_of, Work(why), staged)
+            job.write(lambda narrowed: rows(everyone(narrowed, [as_of]), narrowed), Work(why), staged)
         else:
             needs = needs_for(_definitions(warehouse))
             before = _before(folder, needs, warehouse) if incremental else "it was asked for"
-            made = _with_needs(needs, warehouse, as_of, before, staged, staged_needs)
+            _with_needs(job, needs, before, staged, staged_needs)
             staged_needs.rename(beside(target))
+        made = NightlyRows.open(staged)
         staged.rename(target)
     finally:
         staged.unlink(missing_ok=True)
@@ -103,6 +116,35 @@ def materialise(
     point(folder, target.name)
     _forget(folder)
     return made
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Rows of all `customers` known before `as_of`, so many at a time."""
+
+    warehouse: Warehouse
+    as_of: datetime
+    customers: int
+    customers_per_piece: int
+
+    def write(self, answer: Callable[[Warehouse], ir.Table], work: "Work", file: Path) -> None:
+        """Write what `answer` says of each piece, after the pieces before it."""
+
+        def sorted_rows(narrowed: Warehouse) -> ir.Table:
+            return answer(narrowed).drop("as_of").order_by("customer_id")
+
+        found = in_pieces(sorted_rows, self.warehouse, self.customers_per_piece, ROWS_PER_BATCH)
+        batches = followed(found, "rows written", self.customers, len)
+        first = next(batches)
+        schema = first.schema.with_metadata(self._facts(work))
+        with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+            for batch in chain([first], batches):
+                writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
+
+    def _facts(self, work: "Work") -> dict[str, str]:
+        facts = {"as_of": self.as_of.isoformat(), "warehouse": self.warehouse.digest}
+        facts |= {feature.name: feature.fingerprint for feature in available(self.warehouse)}
+        return {"facts": json.dumps(facts), "work": json.dumps(asdict(work))}
 
 
 def _before(folder: Path, needs: Sequence[Need], warehouse: Warehouse) -> Kept | str:
@@ -113,38 +155,16 @@ def _before(folder: Path, needs: Sequence[Need], warehouse: Warehouse) -> Kept |
 
 
 def _with_needs(
-    needs: Sequence[Need],
-    warehouse: Warehouse,
-    as_of: datetime,
-    before: Kept | str,
-    staged: Path,
-    staged_needs: Path,
-) -> "NightlyRows":
+    job: _Job, needs: Sequence[Need], before: Kept | str, staged: Path, staged_needs: Path
+) -> None:
     """Write the needs, group by group, and the rows that the definitions make of them."""
     why, usable = (before, None) if isinstance(before, str) else ("", before)
     groups = groups_of(needs)
-    with Night.begun(warehouse, as_of, staged_needs, usable) as night:
-        touched = {group.name: night.measure(group) for group in groups}
-        seal(staged_needs, as_of, needs, warehouse.engine)
-        answered = _answered(project(night.needs(groups), _definitions(warehouse)), warehouse)
-        return _write(answered, warehouse, as_of, Work(why, touched), staged)
-
-
-def _write(
-    answered: ir.Table, warehouse: Warehouse, as_of: datetime, work: "Work", file: Path
-) -> "NightlyRows":
-    facts = {"as_of": as_of.isoformat(), "warehouse": warehouse.digest}
-    facts |= {feature.name: feature.fingerprint for feature in available(warehouse)}
-    expression = answered.drop("as_of").order_by("customer_id")
-    batches = warehouse.engine.to_pyarrow_batches(expression, chunk_size=ROWS_PER_BATCH)
-    schema = batches.schema.with_metadata({"facts": json.dumps(facts), "work": json.dumps(asdict(work))})
-    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-        for batch in batches:
-            writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
-    made = NightlyRows.open(file)
-    if not len(made):
-        raise BadData(f"nobody is known before {as_of:%Y-%m-%d}; choose a later date")
-    return made
+    with Night.begun(job.warehouse, job.as_of, staged_needs, usable) as night:
+        touched = night.measure(groups, job.customers_per_piece)
+        seal(staged_needs, job.as_of, needs, job.warehouse.engine)
+        found = project(night.needs(groups), _definitions(job.warehouse))
+        job.write(lambda narrowed: _answered(found, narrowed), Work(why, touched), staged)
 
 
 def _forget(folder: Path) -> None:

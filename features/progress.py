@@ -6,7 +6,16 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 __all__ = ["followed"]
 
@@ -24,6 +33,7 @@ def followed(blocks: Iterable[T], title: str, total: int, size: Callable[[T], in
         TextColumn(title),
         BarColumn(),
         MofNCompleteColumn(),
+        _Speed(),
         TextColumn("left"),
         TimeRemainingColumn(),
     )
@@ -32,6 +42,11 @@ def followed(blocks: Iterable[T], title: str, total: int, size: Callable[[T], in
         for block in blocks:
             yield block
             progress.advance(bar, size(block))
+
+
+class _Speed(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed or 0:,.0f}/s")
 
 
 def _in_lines(blocks: Iterable[T], title: str, total: int, size: Callable[[T], int]) -> Iterator[T]:

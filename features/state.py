@@ -1,7 +1,7 @@
 """What is kept beside the nightly rows so that the next night need not start anew: everyone's needs.
 
     rows-20250701T000000-1f2e3d4c.arrow      the rows that readers see
-    needs-20250701T000000-1f2e3d4c/          a Parquet file per source, and facts.json
+    needs-20250701T000000-1f2e3d4c/          a folder of Parquet parts per source, and facts.json
 
 The facts say which date, which needs, which meaning of them and which engine; and the hash of each file. What
 does not match is not used.
@@ -23,7 +23,7 @@ from features.needs import Need
 __all__ = ["Kept", "beside", "kept", "seal", "why_not_on"]
 
 FACTS = "facts.json"
-LAYOUT = "1"  # raise it when the files or the fingerprints in them are made in another way
+LAYOUT = "2"  # raise it when the files or the fingerprints in them are made in another way
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,9 @@ class Kept:
     folder: Path
     as_of: datetime
 
-    def file(self, group: str) -> Path:
-        return self.folder / f"{group.replace(' ', '-')}.parquet"
+    def parts(self, group: str) -> Path:
+        """The folder of what a group needs, a part per piece of customers."""
+        return self.folder / group.replace(" ", "-")
 
 
 def beside(rows: Path) -> Path:
@@ -49,7 +50,8 @@ def why_not_on(engine: BaseBackend) -> str:
 
 def seal(folder: Path, as_of: datetime, needs: Iterable[Need], engine: BaseBackend) -> None:
     """Write the facts of the files in the folder: from now on they do not change."""
-    files = {file.name: sha256_of(file) for file in sorted(folder.glob("*.parquet"))}
+    parts = sorted(folder.glob("*/*.parquet"))
+    files = {file.relative_to(folder).as_posix(): sha256_of(file) for file in parts}
     facts = {"as_of": as_of.isoformat(), "files": files, **_meaning(needs, engine)}
     (folder / FACTS).write_text(json.dumps(facts, indent=1))
 

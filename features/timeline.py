@@ -19,6 +19,7 @@ from typing import Any
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
 
 from features.errors import OpenWindow, UnknownMoment
 
@@ -36,8 +37,10 @@ __all__ = [
     "months",
     "past",
     "require_closed",
+    "seconds",
     "seconds_since_known",
     "seconds_until",
+    "seen",
     "seen_from",
     "spread",
     "within",
@@ -61,6 +64,20 @@ def past(moments: ir.Table, events: ir.Table) -> ir.Table:
     return rows.mutate(
         age_s=_seconds(rows.as_of) - _seconds(rows.happened_at), day=_seconds(rows.happened_at) // DAY_S
     )
+
+
+def seen(
+    as_of: np.ndarray, happened_at: np.ndarray, known_at: np.ndarray, superseded_at: np.ndarray
+) -> np.ndarray:
+    """The rule of `past` for rows held as arrays of datetime64, one entry per row; nothing is NaT."""
+    lasting = np.isnat(superseded_at) | (superseded_at >= as_of)
+    seen: np.ndarray = (happened_at < as_of) & (known_at < as_of) & lasting
+    return seen
+
+
+def seconds(instants: np.ndarray) -> np.ndarray:
+    """Whole seconds since 1970 of datetime64[us] values, rounded as the engine does; NaT gives some number."""
+    return np.rint(instants.view(np.int64) / 1e6).astype(np.int64)
 
 
 def seen_from(rows: ir.Table, as_of: datetime) -> ir.Table:
@@ -100,7 +117,7 @@ def seconds_since_known(rows: ir.Table, instant: ir.Value) -> ir.IntegerValue:
     return _seconds(instant) - _seconds(rows.known_at)
 
 
-def within(rows: ir.Table, days: int) -> ir.BooleanValue:
+def within(rows: Any, days: int) -> Any:
     """Whether a past row lies in `[as_of - days, as_of)`, a future row in the window's first `days`."""
     return rows.age_s <= days * DAY_S
 

@@ -24,6 +24,16 @@ WITHIN_FEATURES = {
     "features.rows": {"features.needs", "features.sources", "features.timeline"},
     "features.passes": {"features.needs", "features.sources", "features.timeline"},
     "features.planner": {"features.needs", "features.passes", "features.rows"},
+    # Live rows: the same needs and expressions over arrays.
+    "features.posted": {"features.sources", "features.timeline"},
+    "features.formula": {"features.errors", "features.timeline"},
+    "features.tally": {
+        "features.errors",
+        "features.formula",
+        "features.needs",
+        "features.posted",
+        "features.timeline",
+    },
     "features.certificate": {"features.errors"},
     "features.attributes": {"features.errors", "features.timeline"},
     "features.foresight": {"features.certificate"},

@@ -58,16 +58,21 @@ def deliveries(luck: random.Random, world: World) -> Iterator[World]:
 
 
 def measured(
-    held: Warehouse, group: Group, as_of: datetime, folder: Path, before: Kept | None
+    held: Warehouse,
+    group: Group,
+    as_of: datetime,
+    folder: Path,
+    before: Kept | None,
+    customers_per_piece: int = PEOPLE,
 ) -> tuple[Kept, int]:
     with Night.begun(held, as_of, folder, before) as night:
-        touched = night.measure(group)
+        touched = night.measure([group], customers_per_piece)[group.name]
     return Kept(folder, as_of), touched.customers - touched.measured
 
 
 def content(kept: Kept, group: Group) -> dict[str, list[Any]]:
     """The columns as definitions see them."""
-    columns = pq.read_table(kept.file(group.name)).sort_by("customer_id").to_pydict()
+    columns = pq.read_table(kept.parts(group.name)).sort_by("customer_id").to_pydict()
     for need in group.needs:
         if need.how in ZERO_WHEN_NOTHING:
             columns[need.name] = [value or 0 for value in columns[need.name]]
@@ -76,22 +81,26 @@ def content(kept: Kept, group: Group) -> dict[str, list[Any]]:
 
 @pytest.mark.parametrize("rows_worth_apart", [0, 1_000_000], ids=["edges apart", "in one query"])
 def test_carried_or_measured(rows_worth_apart: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From one day to the next, over months, by a second and back in time, while the warehouse changes."""
+    """From one day to the next, over months, by a second and back in time, while the warehouse changes; in other
+    pieces each night."""
     monkeypatch.setattr(incremental, "ROWS_WORTH_APART", rows_worth_apart)
     [group] = groups_of(needs_for(ODD))
     if rows_worth_apart:
         group = Group("vehicles", "customer_id", tuple(n for n in group.needs if drift(n) is not None))
     luck = random.Random(rows_worth_apart)
     before: Kept | None = None
-    quiet = 0
+    quiet, parts = 0, list[int]()
     for n, (as_of, rows) in enumerate(zip(NIGHTS, deliveries(luck, random_world(8, PEOPLE)), strict=False)):
         held = warehouse({name: rows[name] for name in ("customers", "vehicles")})
         everyone, _ = measured(held, group, as_of, tmp_path / f"everyone {n}", None)
-        before, carried = measured(held, group, as_of, tmp_path / f"carried {n}", before)
+        at_a_time = luck.choice([13, 25, PEOPLE])
+        before, carried = measured(held, group, as_of, tmp_path / f"carried {n}", before, at_a_time)
+        parts.append(len(list(before.parts(group.name).iterdir())))
         quiet += carried if n else 0
         wanted, found = content(everyone, group), content(before, group)
         assert [name for name in wanted if found[name] != wanted[name]] == [], as_of
     assert quiet > 50 or None in group.reaches, "else the law holds for want of cases"
+    assert len(set(parts)) > 1
 
 
 def test_a_quiet_day_measures_nobody_and_ages_grow(tmp_path: Path) -> None:
@@ -100,7 +109,7 @@ def test_a_quiet_day_measures_nobody_and_ages_grow(tmp_path: Path) -> None:
     late = datetime(2030, 1, 1)
     first, _ = measured(held, group, late, tmp_path / "first", None)
     with Night.begun(held, late + timedelta(days=3), tmp_path / "second", first) as night:
-        assert night.measure(group).measured == 0
+        assert night.measure([group], PEOPLE)[group.name].measured == 0
     ages = content(first, group)["min age_s orders"]
     later = content(Kept(tmp_path / "second", late), group)["min age_s orders"]
     assert later == [age + 3 * 86_400 for age in ages]

@@ -106,7 +106,7 @@ def test_alone_or_together(world: World, answers: Answers, person: str) -> None:
 
 
 def test_live_or_nightly(world: World, answers: Answers) -> None:
-    """The query compiled once, given one customer's rows, answers as the whole batch does."""
+    """Given one customer's rows, live rows are those of the whole batch."""
     live = Live(CANONICAL)
     for person in PEOPLE[3:9]:
         own = each_row(world, belongs_to(person))

@@ -64,10 +64,13 @@ def test_ten_thousand_moments_of_the_carmaker(carmaker: Warehouse) -> None:
 def test_nightly_rows_carried_over_are_those_of_measuring_everyone(
     carmaker: Warehouse, tmp_path: Path
 ) -> None:
-    """With all the mess of the carmaker: late rows, corrections, merges and newcomers, over nights and a week."""
+    """With all the mess of the carmaker: late rows, corrections, merges and newcomers, over nights and a week,
+    in other pieces each night."""
     first = BEGIN + timedelta(days=700)
     for days in (0, 1, 2, 9):
-        carried = nightly.materialise(carmaker, first + timedelta(days=days), tmp_path / "carried")
+        carried = nightly.materialise(
+            carmaker, first + timedelta(days=days), tmp_path / "carried", customers_per_piece=250 + 10 * days
+        )
         if days:
             touched = carried.work.touched["touchpoints"]
             assert carried.work.why == ""
