@@ -179,12 +179,10 @@ def main(
     if tuned.trained is None:
         print(f"{task} keeps the small fixed model; nothing was registered")
         return
-    print(tuned.trained.report)
-    hindered = "; ".join(tuned.trained.card.hindrances)
-    state = f"was not promoted: {hindered}" if hindered else "is the champion now"
-    print(
-        f"\n{task} version {tuned.trained.version} {state}\nrun     {tuned.trained.run_id}\nreport  {tuned.trained.page}"
-    )
+    trained = tuned.trained
+    print(trained.report)
+    state = "is the champion now" if trained.promoted else "was registered and not promoted"
+    print(f"\n{task} version {trained.version} {state}\nrun     {trained.run_id}\nreport  {trained.page}")
 
 
 if __name__ == "__main__":
