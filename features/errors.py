@@ -10,7 +10,10 @@
     ├── NotTrainable       too little, or too uniform, to learn from
     ├── LeakFound          a feature or column that knows what was not known at its moment
     ├── BadModel           model files that are missing, altered or of another contract
-    └── NoChampion         no model has been promoted for a task
+    ├── NoChampion         no model has been promoted for a task
+    ├── NotPromoted        a model that a gate refused
+    ├── ChampionMoved      another promotion came first
+    └── NoRegistry         the tracking server or model registry does not answer
 
 A message says what is wrong, where, and what to do. It never holds a personal value.
 """
@@ -20,9 +23,12 @@ from collections.abc import Iterable
 __all__ = [
     "BadData",
     "BadModel",
+    "ChampionMoved",
     "LeakFound",
     "NoChampion",
+    "NoRegistry",
     "NoWarehouse",
+    "NotPromoted",
     "NotTrainable",
     "OpenWindow",
     "PropensityError",
@@ -76,4 +82,16 @@ class BadModel(PropensityError):
 
 
 class NoChampion(PropensityError):
+    pass
+
+
+class NotPromoted(PropensityError):
+    pass
+
+
+class ChampionMoved(PropensityError):
+    pass
+
+
+class NoRegistry(PropensityError):
     pass

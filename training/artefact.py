@@ -22,7 +22,7 @@ from features.errors import BadModel
 from training.card import Card
 from training.model import Model
 
-__all__ = ["Loaded", "golden_rows", "read", "write"]
+__all__ = ["MANIFEST", "Loaded", "golden_rows", "read", "write"]
 
 FILES = ("booster.txt", "card.json", "golden.json")
 MANIFEST = "MANIFEST.json"

@@ -6,6 +6,7 @@ in which version, asked of whom, over which window; printed, it is the model's p
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
@@ -14,8 +15,9 @@ from training.evaluate import Estimate, Report
 from training.hazards import Hazards
 from training.model import Answers
 
-__all__ = ["Card", "GradeCuts", "Judged", "figures_of", "grade_cuts", "outlook_of"]
+__all__ = ["Card", "GradeCuts", "Judged", "Tested", "figures_of", "grade_cuts", "outlook_of"]
 
+Tested = Literal["others", "everyone", "listed"]
 Figures = dict[str, dict[str, tuple[float, float, float]]]
 
 
@@ -46,7 +48,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     them, whose places are their numbers; `figures` holds by scorer and metric (value, low, high), out of sample, for
     the wanted outcomes by the longest horizon, `outlook` for each outcome and horizon; dates are moments,
     `trained_through` the end of the last outcome window that was learned from; `certificate` the seal of its leak
-    certificate; `settings` the numbers that shaped the trees, `settings_by` who chose them, in words."""
+    certificate; `settings` the numbers that shaped the trees, `settings_by` who chose them, in words;
+    `tested` whom the test asks about: others than the fit, everyone at later dates, or a list."""
 
     task: str
     question: str
@@ -82,6 +85,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     certificate: Seal | None = None
     settings: dict[str, float] = {}
     settings_by: str = ""
+    tested: Tested = "others"
 
     @property
     def horizon_days(self) -> int:
@@ -100,14 +104,6 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
         return [
             rule for rule in self.rules if self.figures["model"]["auc"][0] <= self.figures[rule]["auc"][0]
         ]
-
-    @property
-    def hindrances(self) -> list[str]:
-        """Why it may not be promoted, in words; nothing when it may."""
-        behind = [f"behind {', '.join(self.unbeaten)}"] if self.unbeaten else []
-        return behind + (
-            [self.certificate.finding] if self.certificate and not self.certificate.clean else []
-        )
 
     def to_json(self) -> bytes:
         return msgspec.json.format(msgspec.json.encode(self), indent=1)

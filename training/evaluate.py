@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from features.errors import NotTrainable
-from training.metrics import OF_PROBABILITIES, OF_RANKS
+from training.metrics import OF_PROBABILITIES, OF_RANKS, Metric
 
-__all__ = ["Cell", "Estimate", "Report", "evaluate", "mean_by_customer", "outlook", "require_figures"]
+__all__ = ["Cell", "Estimate", "Report", "evaluate", "lead", "mean_by_customer", "outlook", "require_figures"]
 
 REPLICATES = 200
 REPLICATES_OF_A_CELL = 60
@@ -160,6 +160,22 @@ def mean_by_customer(
     drawn = (generator.integers(0, count, count) for _ in range(replicates))
     means = [sums[who].sum() / rows[who].sum() for who in drawn]
     return _estimate(np.r_[values.mean(), means])
+
+
+def lead(
+    metric: Metric,
+    test: pd.DataFrame,
+    score: np.ndarray,
+    other: np.ndarray | None = None,
+    *,
+    replicates: int = REPLICATES,
+    seed: int = 7,
+) -> Estimate:
+    """A metric of `score` on the test rows (customer_id, outcome), less that of `other` on the same redrawn customers."""
+    outcome = test["outcome"].to_numpy(dtype=np.float64)
+    draws = [np.ones(len(test)), *_weights(test["customer_id"], replicates, seed)]
+    less = [metric(outcome, other, w) for w in draws] if other is not None else [0.0] * len(draws)
+    return _estimate(np.array([metric(outcome, score, w) for w in draws]) - np.array(less))
 
 
 def require_figures(report: Report) -> None:

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-# A dead registry must cost seconds: MLflow's defaults wait more than four minutes.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+# A dead registry must cost less than ten seconds: MLflow's defaults wait more than four minutes.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "4")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_UV_AUTO_DETECT", "false")
@@ -26,17 +26,29 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 
-from features.errors import BadModel, NoChampion
-from features.home import data_folder, tracking_uri
+from features.errors import BadModel, NoChampion, NoRegistry
+from features.home import data_folder, tracking_uri, without_secrets
 from features.pointer import point, pointed
 from training.artefact import Loaded, read
 from training.card import Card
 
-__all__ = ["CHAMPION", "Champion", "champion", "champions", "promote", "register", "tracked"]
+__all__ = [
+    "CHAMPION",
+    "Champion",
+    "champion",
+    "champion_version",
+    "champions",
+    "fetched",
+    "register",
+    "set_champion",
+    "tracked",
+    "version_of",
+]
 
 CHAMPION = "champion"
 EXPERIMENT = "car-propensity"
 OURS = "propensity-task"
+ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 MODEL_CODE = Path(__file__).with_name("pyfunc.py")
 
 for chatty in ("alembic", "mlflow.store.db.utils"):
@@ -102,9 +114,50 @@ def register(task: str, folder: Path, card: Card) -> str:
     return str(version.version)
 
 
-def promote(task: str, version: str) -> None:
-    """Make a version the champion: the next start of the service and the next batch use it."""
-    _client().set_registered_model_alias(task, CHAMPION, version)
+def set_champion(task: str, version: str, words: str) -> None:
+    """Make a version the champion: the next start of the service and the next batch use it. `words` say on the version
+    how it came to be. `training.promote` decides; nobody else calls this."""
+    with _answering():
+        _client().set_model_version_tag(task, version, "promotion", words)
+        _client().set_registered_model_alias(task, CHAMPION, version)
+
+
+def champion_version(task: str) -> str | None:
+    """The version that serves; None where nothing was promoted."""
+    with _answering():
+        try:
+            return str(_client().get_model_version_by_alias(task, CHAMPION).version)
+        except MlflowException as error:
+            if error.error_code in ABSENT:
+                return None
+            raise
+
+
+def version_of(task: str, run_id: str = "") -> str:
+    """The latest version of a task, or the one that a run made. Raises `BadModel` when there is none."""
+    with _answering():
+        found = [
+            int(version.version)
+            for version in _client().search_model_versions(f"name = '{task}'")
+            if run_id in ("", version.run_id)
+        ]
+    if not found:
+        of_run = f" of run {run_id}" if run_id else ""
+        raise BadModel(f"no version of {task!r}{of_run} is registered at {without_secrets(tracking_uri())}")
+    return str(max(found))
+
+
+def fetched(task: str, version: str) -> Loaded:
+    """A version's verified local copy. Raises `BadModel` when it does not exist or is not as registered."""
+    with _answering():
+        try:
+            return _fetch(task, _client().get_model_version(task, version).source)
+        except MlflowException as error:
+            if error.error_code not in ABSENT:
+                raise
+            raise BadModel(
+                f"{task} has no version {version!r}; `--history` lists those that served"
+            ) from error
 
 
 def champion(task: str) -> Champion:
@@ -115,7 +168,7 @@ def champion(task: str) -> Champion:
     try:
         found = _client().get_model_version_by_alias(task, CHAMPION)
     except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        if error.error_code in ABSENT:
             raise NoChampion(
                 f"no model has been promoted for {task!r}: train one with `python -m training.train --task {task}`"
             ) from error
@@ -175,6 +228,19 @@ def _last_served(task: str) -> Champion:
         )
     version, name = remembered.split()
     return Champion(task, version, read(_models() / task / name))
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Turn whatever a dead store says into `NoRegistry`."""
+    try:
+        yield
+    except MlflowException as error:
+        address = without_secrets(tracking_uri())
+        raise NoRegistry(
+            f"the registry at {address} does not answer ({error.error_code}); nothing was changed that is not in the "
+            "history, and what was begun there is completed by the next promotion"
+        ) from error
 
 
 def _models() -> Path:

@@ -3,8 +3,8 @@
 python -m training.train --task churn
 """
 
+import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ import pandas as pd
 import typer
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
+from rich.console import Console
 
 from features.certificate import Certificate, Seal
 from features.command import run
@@ -32,10 +33,13 @@ from training.challenger import fit_linear, linear_probabilities
 from training.dataset import Dataset, Parts, dataset, facts, outcomes_by_horizon, split, telling
 from training.evaluate import Estimate, Report, evaluate, outlook, require_figures
 from training.figures import draw
+from training.gates import Verdict
+from training.kept import CERTIFICATE, MODEL, PAGE, kept
 from training.leak_hunt import certificate
 from training.model import FIXED, Model, Settings, fit, numbers
 from training.plan import Plan, plan
 from training.preflight import preflight, up_to
+from training.promote import judge, promoted_if_fit, table
 from training.report import render
 from training.task import Task
 from training.tasks import task_named
@@ -54,6 +58,7 @@ class Trained:
     report: Report
     version: str
     promoted: bool
+    verdict: Verdict
     run_id: str
     page: Path
 
@@ -88,7 +93,7 @@ def train(
     oracle: Oracle | None = None,
     settings: Settings = FIXED,
 ) -> Trained:
-    """Look first, then fit, compare, certify, explain, register; promote when no rule ranks better and nothing leaks.
+    """Look first, then fit, compare, certify, explain, register; promote when every gate of `training.gates` lets it pass.
 
     `oracle` gives the true probabilities of test moments (rows x horizons x kinds), where a world is invented: one more
     scorer to compare with, and nothing else. With other `settings` than the fixed ones, the small fixed model is one, too. Raises `OpenWindow` or `NotTrainable` before anything is logged.
@@ -113,20 +118,25 @@ def train(
     certified = certificate(task, warehouse, planned, data)
     card = _card(task, planned, data, parts, model, report, probabilities["model"], certified.seal)
     card = msgspec.structs.replace(card, settings=settings.told(), settings_by=settings.chosen_by)
-    with registry.tracked(f"train {task.name}") as active, tempfile.TemporaryDirectory() as scratch:
-        folder = artefact.write(model, card, artefact.golden_rows(tested), Path(scratch) / "model")
-        pictures = draw(Path(scratch) / "figures", parts.test["outcome"].to_numpy(), probabilities, ranks)
-        page = data_folder() / "report" / f"{task.name}.html"
+    page = data_folder() / "report" / f"{task.name}.html"
+    with kept(task.name) as place:
+        folder = artefact.write(model, card, artefact.golden_rows(tested), place / MODEL)
+        pictures = draw(place / "figures", parts.test["outcome"].to_numpy(), probabilities, ranks)
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(render(card, report, pictures, _concepts(model, data, tested), data.excluded))
-        _log(task, card, report, data, parts, [page, *pictures.values()])
-        _log_certificate(certified)
-        number = registry.register(task.name, folder, card)
-        promoted = not card.hindrances
-        mlflow.set_tags({"version": number, "promoted": str(promoted).lower(), "model_digest": model.digest})
-    if promoted:
-        registry.promote(task.name, number)
-    return Trained(card, report, number, promoted, active.info.run_id, page)
+        shutil.copy(page, place / PAGE)
+        (place / CERTIFICATE).write_bytes(certified.to_json())
+        with registry.tracked(f"train {task.name}") as active:
+            _log(task, card, report, data, parts, [page, *pictures.values()])
+            _log_certificate(certified)
+            loaded = artefact.read(folder)
+            verdict = judge(task, data.frame.loc[parts.test.index], loaded)
+            number = registry.register(task.name, folder, card)
+            promoted = promoted_if_fit(loaded, number, verdict)
+            mlflow.set_tags(
+                {"version": number, "promoted": str(promoted).lower(), "model_digest": model.digest}
+            )
+    return Trained(card, report, number, promoted, verdict, active.info.run_id, page)
 
 
 def fitted(task: Task, prepared: Prepared, settings: Settings = FIXED) -> Model:
@@ -181,6 +191,7 @@ def _card(
         packages={package: version(package) for package in RUNTIME},
         made_at=datetime.now(UTC).replace(tzinfo=None, microsecond=0),
         certificate=seal,
+        tested="listed" if planned.held_out is not None else "everyone" if planned.everyone else "others",
     )
 
 
@@ -272,11 +283,8 @@ def main(
     planned = plan(chosen, warehouse, test_at=at, held_out=ids) if at or ids else None
     trained = train(chosen, warehouse, planned)
     print(trained.report)
-    state = (
-        "is the champion now"
-        if trained.promoted
-        else f"was not promoted: {'; '.join(trained.card.hindrances)}"
-    )
+    Console().print(table(task, trained.version, trained.verdict))
+    state = "is the champion now" if trained.promoted else "was not promoted"
     print(f"\n{task} version {trained.version} {state}\nrun     {trained.run_id}\nreport  {trained.page}")
     if (seal := trained.card.certificate) and not seal.clean:
         raise LeakFound(f"{task} version {trained.version} may not be promoted. {seal.finding}")

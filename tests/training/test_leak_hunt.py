@@ -58,7 +58,7 @@ def test_planted_notes_are_caught_and_the_model_is_not_promoted(capsys: pytest.C
     assert seal is not None
     assert not seal.clean
     assert "contacts" in seal.finding
-    assert trained.card.hindrances == [seal.finding]
+    assert seal.finding in trained.verdict.refused
     assert "LEAK" in str(trained.card)
     with pytest.raises(NoChampion):
         registry.champion("purchase_intent")
@@ -93,7 +93,6 @@ def test_a_clean_run_has_its_seal_on_the_card(in_shop: Path) -> None:
         card = registry.champion(task).loaded.card
         assert card.certificate is not None
         assert card.certificate.clean
-        assert card.hindrances == []
         assert card.certificate.digest in str(card)
         assert "0 values changed" in str(card)
 

@@ -1,20 +1,28 @@
 """Bad input ends with a named error and a failing exit, and leaves nothing behind."""
 
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 
-from features.errors import NotTrainable
+from features.errors import NoRegistry, NotTrainable
 from features.sources import CANONICAL
 from features.warehouse import in_memory
 from tests.shop import END, customers_and_orders
+from training import artefact, registry
 from training.evaluate import Estimate, Report, evaluate, require_figures
+from training.kept import MODEL, register_kept
 from training.outcomes import Happens
+from training.plan import plan
 from training.tasks import task_named
 from training.train import train
 
@@ -61,3 +69,40 @@ def test_a_command_that_cannot_work_says_why_and_fails(
     assert said in " ".join(done.stderr.replace("│", " ").split())
     assert "Traceback" not in done.stderr
     assert sorted(Path("var/mlartifacts").rglob("*")) == before
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The address of a server that takes a call and never answers."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(50)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def test_a_silent_store_costs_seconds_and_the_result_is_registered_later(
+    silent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+    honest = registry.tracked
+
+    def timed(name: str) -> AbstractContextManager[mlflow.ActiveRun]:
+        asked.append(time.monotonic())
+        return honest(name)
+
+    monkeypatch.setattr(registry, "tracked", timed)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", silent)
+    planned = plan(INTENT, SHOP, test_at=INTENT.latest_closed(SHOP), everyone=True)
+    with pytest.raises(NoRegistry, match="the trained model is kept: register it later"):
+        train(INTENT, SHOP, planned)
+    assert time.monotonic() - asked[0] < 10
+    (place,) = Path("var/kept").iterdir()
+    held = artefact.read(place / MODEL)
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    version = register_kept(INTENT.name, place)
+    assert not place.exists()
+    assert registry.fetched(INTENT.name, version).digest == held.digest
+    (run,) = mlflow.search_runs(experiment_names=["car-propensity"]).to_dict("records")
+    assert run["metrics.model.auc"] == pytest.approx(held.card.figures["model"]["auc"][0])
+    assert registry.champion_version(INTENT.name) is None, "registered, but no gate was asked"

@@ -1,0 +1,223 @@
+"""The gates between a model and its customers: each a small function that says what it measured, what is allowed, and why.
+
+    must hold       a complete card, no leak, golden predictions, a better ranking than every rule, not behind the champion
+    should hold     ahead of the rules beyond chance, calibrated overall and by segment, a top tenth that keeps
+
+What must hold refuses. What should hold refuses too, unless nothing serves yet or what serves is no better: then the
+model passes with a reservation, which the history and the registry keep. A test of few rows cannot show a small error of
+calibration: allowed is what the limit says or what chance alone gives, whichever is more.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from training.card import Card
+from training.evaluate import Estimate, lead
+from training.history import PASSED, REFUSED, RESERVED, Finding
+from training.metrics import auc, ece, ece_by_chance, lift_at, log_loss
+
+__all__ = ["GATES", "SEGMENTS", "Evidence", "Verdict", "judged"]
+
+MOST_ECE = 0.01
+MOST_ECE_OF_SEGMENT = 0.03
+LEAST_OF_LIFT = 0.5
+FEWEST_ROWS = 300
+FEWEST_OUTCOMES = 20
+SEGMENTS = ("tier", "newest_car_power_type", "region", "lifecycle_stage_name")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that gates look at. `rows` (customer_id, as_of, outcome, segments) are moments out of the challenger's sample,
+    windows closed; `probability` and `served` are what challenger and champion promise them (None: no champion, or one
+    that cannot be scored today, `unfit` says why), `ranks` the rules' scores; `unlike` says how the champion's question
+    differs, `note` what else is to be known of it, `broken` what is wrong with the challenger's files."""
+
+    card: Card
+    rows: pd.DataFrame
+    probability: np.ndarray
+    ranks: Mapping[str, np.ndarray]
+    served: np.ndarray | None = None
+    champion: str | None = None
+    unfit: str = ""
+    unlike: str = ""
+    note: str = ""
+    broken: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gates found about a model; `champion` is the version that it was compared with, or would replace."""
+
+    champion: str | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def refused(self) -> list[str]:
+        """Why it may not be promoted, in words; nothing when it may."""
+        return [f.words for f in self.findings if f.verdict == REFUSED]
+
+    @property
+    def reserved(self) -> list[str]:
+        return [f.words for f in self.findings if f.verdict == RESERVED]
+
+
+def judged(evidence: Evidence) -> Verdict:
+    """Every gate's findings."""
+    return Verdict(evidence.champion, tuple(found for gate in GATES for found in gate(evidence)))
+
+
+def complete_card(e: Evidence) -> Iterator[Finding]:
+    needed = ("question", "cohort", "purpose", "features", "test_at", "figures", "outlook", "rules", "rule_sentences",
+              "data_digest", "code_revision", "packages", "certificate")  # fmt: skip
+    missing = [name for name in needed if not getattr(e.card, name)]
+    words = f"the card does not say: {', '.join(missing)}" if missing else "the card says all it should"
+    yield _finding("card", f"{len(needed) - len(missing)} entries", f"{len(needed)}", not missing, words)
+
+
+def no_leak(e: Evidence) -> Iterator[Finding]:
+    seal = e.card.certificate
+    words = seal.finding if seal else "no leak certificate"
+    yield _finding("leaks", "clean" if seal and seal.clean else "not clean", "clean", bool(seal and seal.clean), words)  # fmt: skip
+
+
+def golden(e: Evidence) -> Iterator[Finding]:
+    words = e.broken or "the files score their golden rows to the bit, with today's features"
+    yield _finding("golden", "differ" if e.broken else "equal", "equal", not e.broken, words)
+
+
+def beats_rules(e: Evidence) -> Iterator[Finding]:
+    for name, rank in e.ranks.items():
+        gain = lead(auc, e.rows, e.probability, rank)
+        measured, allowed = _signed(gain), "ROC AUC ahead"
+        if gain.value <= 0:
+            yield _finding(f"rule {name}", measured, allowed, False, f"behind {name}: ROC AUC {measured}")
+        elif gain.low > 0:
+            yield _finding(f"rule {name}", measured, allowed, True, f"ahead of {name}, beyond chance")
+        else:
+            no_better = e.served is None or lead(auc, e.rows, e.served, rank).low <= 0
+            words = f"ahead of {name}, but not beyond chance: ROC AUC {measured}"
+            yield _should(f"rule {name}", measured, allowed, False, no_better, words)
+
+
+def keeps_up(e: Evidence) -> Iterator[Finding]:
+    if e.served is None:
+        words = e.unlike or e.unfit or "nothing serves yet"
+        yield _finding("champion", "-", "not behind", not e.unlike, words)
+        return
+    stay = _top(e.probability)[_top(e.served)].mean()
+    for name, metric, sign in (("log loss", log_loss, -1), ("ROC AUC", auc, 1)):
+        pair = (e.probability, e.served) if sign > 0 else (e.served, e.probability)
+        gain = lead(metric, e.rows, *pair)
+        fine = gain.high >= 0
+        said = "ahead of" if gain.low > 0 else "level with" if fine else "behind"
+        words = f"{said} champion {e.champion} in {name}: better by {_signed(gain)}; {stay:.0%} of its top tenth stay{e.note}"
+        yield _finding(f"champion {name}", _signed(gain), "not behind", fine, words)
+
+
+def calibrated(e: Evidence) -> Iterator[Finding]:
+    error, chance = _ece(e.rows, e.probability), _chance(e.rows, e.probability)
+    no_better = e.served is None or error <= _ece(e.rows, e.served)
+    yield _calibration("calibration", "overall", error, MOST_ECE, chance, no_better)
+
+
+def calibrated_in_segments(e: Evidence) -> Iterator[Finding]:
+    """The segment that is farthest beyond what is allowed it; the more are looked at, the more chance may do."""
+    found = []
+    segments = list(_segments(e.rows))
+    for name, inside in segments:
+        rows, promised = e.rows[inside], e.probability[inside]
+        chance = _chance(rows, promised, share=1 - 0.05 / len(segments))
+        found.append((_ece(rows, promised) - max(MOST_ECE_OF_SEGMENT, chance), name, inside, chance))
+    if not found:
+        words = "no segment has enough rows to judge"
+        yield Finding("worst segment", "-", f"{MOST_ECE_OF_SEGMENT}", PASSED, words)
+        return
+    _, name, inside, chance = max(found, key=lambda one: one[0])
+    error = _ece(e.rows[inside], e.probability[inside])
+    no_better = e.served is None or error <= _ece(e.rows[inside], e.served[inside])
+    where = f"in the worst of {len(segments)} segments, {name}"
+    yield _calibration("worst segment", where, error, MOST_ECE_OF_SEGMENT, chance, no_better)
+
+
+def stable_top(e: Evidence) -> Iterator[Finding]:
+    """No date at which the top tenth finds less than half of what it finds on average, beyond chance.
+
+    Each date has its own top tenth, as each campaign has its own list."""
+    lift, lifts = lift_at(0.10), []
+    for date in sorted(e.rows["as_of"].unique()):
+        inside = (e.rows["as_of"] == date).to_numpy()
+        if e.rows.loc[inside, "outcome"].sum() >= FEWEST_OUTCOMES:
+            lifts.append((lead(lift, e.rows[inside], e.probability[inside]), date, inside))
+    if len(lifts) < 2:
+        words = "fewer than two dates with enough outcomes: nothing to compare"
+        yield Finding("top tenth", "-", f"{LEAST_OF_LIFT} of the mean", PASSED, words)
+        return
+    mean = float(np.mean([found.value for found, *_ in lifts]))
+    worst, date, inside = min(lifts, key=lambda one: one[0].value)
+    no_better = e.served is None or (
+        worst.value >= lead(lift, e.rows[inside], e.served[inside], replicates=0).value
+    )
+    words = f"lift of the top tenth on average {mean:.2f}, at its worst date ({date:%Y-%m-%d}) {worst}"
+    least = LEAST_OF_LIFT * mean
+    yield _should(
+        "top tenth", f"{worst.value:.2f}", f"at least {least:.2f}", worst.high >= least, no_better, words
+    )
+
+
+GATES: tuple[Callable[[Evidence], Iterable[Finding]], ...] = (
+    complete_card,
+    no_leak,
+    golden,
+    beats_rules,
+    keeps_up,
+    calibrated,
+    calibrated_in_segments,
+    stable_top,
+)
+
+
+def _calibration(gate: str, where: str, error: float, most: float, chance: float, no_better: bool) -> Finding:
+    by_chance = f" (chance alone: {chance:.4f})" if chance > most else ""
+    words = f"calibration error {where}: {error:.4f}, {most} allowed{by_chance}"
+    return _should(gate, f"{error:.4f}", f"{max(most, chance):.4f}", error <= max(most, chance), no_better, words)  # fmt: skip
+
+
+def _ece(rows: pd.DataFrame, probability: np.ndarray) -> float:
+    return ece(rows["outcome"].to_numpy(dtype=np.float64), probability, np.ones(len(rows)))
+
+
+def _chance(rows: pd.DataFrame, probability: np.ndarray, share: float = 0.95) -> float:
+    outcome, customers = rows["outcome"].to_numpy(dtype=np.float64), rows["customer_id"].to_numpy()
+    return ece_by_chance(outcome, probability, customers, share=share)
+
+
+def _segments(rows: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
+    for column in SEGMENTS:
+        for value, group in rows.groupby(column, observed=True) if column in rows else ():
+            had = group["outcome"].sum()
+            if len(group) >= FEWEST_ROWS and min(had, len(group) - had) >= FEWEST_OUTCOMES:
+                yield f"{column} {value}", (rows[column] == value).to_numpy(dtype=bool, na_value=False)
+
+
+def _top(probability: np.ndarray) -> np.ndarray:
+    top = np.zeros(len(probability), dtype=bool)
+    top[np.argsort(-probability, kind="stable")[: max(len(probability) // 10, 1)]] = True
+    return top
+
+
+def _signed(e: Estimate) -> str:
+    return f"{e.value:+.4f} ({e.low:+.4f} to {e.high:+.4f})"
+
+
+def _finding(gate: str, measured: str, allowed: str, fine: bool, words: str) -> Finding:
+    return Finding(gate, measured, allowed, PASSED if fine else REFUSED, words)
+
+
+def _should(gate: str, measured: str, allowed: str, fine: bool, no_better: bool, words: str) -> Finding:
+    """`no_better`: nothing serves, or what serves is as bad."""
+    verdict = PASSED if fine else RESERVED if no_better else REFUSED
+    return Finding(gate, measured, allowed, verdict, words)
