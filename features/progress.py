@@ -59,7 +59,7 @@ def _in_lines(blocks: Iterable[T], title: str, total: int, size: Callable[[T], i
         if now - said >= SECONDS_BETWEEN_LINES and done < total:
             speed = done / (now - began)
             print(
-                f"{title}: {done:,} of {total:,}, {speed:,.0f}/s, {(total - done) / speed:,.0f} s left",
+                f"{title}: {done:,} of {total:,}, {speed:,.{0 if speed >= 10 else 2}f}/s, {(total - done) / speed:,.0f} s left",
                 file=sys.stderr,
             )
             said = now

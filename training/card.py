@@ -48,7 +48,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     them, whose places are their numbers; `figures` holds by scorer and metric (value, low, high), out of sample, for
     the wanted outcomes by the longest horizon, `outlook` for each outcome and horizon; dates are moments,
     `trained_through` the end of the last outcome window that was learned from; `certificate` the seal of its leak
-    certificate; `tested` whom the test asks about: others than the fit, everyone at later dates, or a list."""
+    certificate; `settings` the numbers that shaped the trees, `settings_by` who chose them, in words;
+    `tested` whom the test asks about: others than the fit, everyone at later dates, or a list."""
 
     task: str
     question: str
@@ -82,6 +83,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     packages: dict[str, str]
     made_at: datetime
     certificate: Seal | None = None
+    settings: dict[str, float] = {}
+    settings_by: str = ""
     tested: Tested = "others"
 
     @property
@@ -117,6 +120,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
             f"outcome         {' or '.join(self.wanted)}, of {', '.join(self.kinds)}",
             f"windows         {', '.join(map(str, self.horizons_days))} days after a gap of {self.gap_days}",
             f"features        {len(self.features)}",
+            f"trees           {', '.join(f'{name} {value:.4g}' for name, value in self.settings.items()) or '-'}",
+            f"chosen by       {self.settings_by or '-'}",
             f"learned from    {self.rows_fit:,} moments, outcomes through {self.trained_through:%Y-%m-%d}",
             f"kept apart      {self.cut}",
             f"ROC AUC         {auc:.3f} ({low:.3f}-{high:.3f}) on {self.rows_test:,} moments",

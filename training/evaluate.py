@@ -13,10 +13,11 @@ import pandas as pd
 from features.errors import NotTrainable
 from training.metrics import OF_PROBABILITIES, OF_RANKS, Metric
 
-__all__ = ["Cell", "Estimate", "Report", "evaluate", "lead", "outlook", "require_figures"]
+__all__ = ["Cell", "Estimate", "Report", "evaluate", "lead", "mean_by_customer", "outlook", "require_figures"]
 
 REPLICATES = 200
 REPLICATES_OF_A_CELL = 60
+REPLICATES_OF_A_MEAN = 2000
 FEWEST_TO_JUDGE = 10
 TITLES = {
     "auc": "ROC AUC",
@@ -147,6 +148,18 @@ def outlook(
                 judged = evaluate(kind, rows, chances, {}, replicates=REPLICATES_OF_A_CELL).scorers
             cells.append(Cell(kind, days, had, float(chances["model"].mean()), judged))
     return tuple(cells)
+
+
+def mean_by_customer(
+    values: np.ndarray, customer_ids: pd.Series, *, replicates: int = REPLICATES_OF_A_MEAN, seed: int = 7
+) -> Estimate:
+    """The mean of a value per row, such as a difference of two scorers, customers drawn again."""
+    customers, count = pd.factorize(customer_ids)[0], customer_ids.nunique()
+    sums, rows = np.bincount(customers, values, count), np.bincount(customers, minlength=count)
+    generator = np.random.default_rng(seed)
+    drawn = (generator.integers(0, count, count) for _ in range(replicates))
+    means = [sums[who].sum() / rows[who].sum() for who in drawn]
+    return _estimate(np.r_[values.mean(), means])
 
 
 def lead(

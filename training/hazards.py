@@ -37,6 +37,16 @@ class Hazards(msgspec.Struct, frozen=True):
         before = np.concatenate([np.ones((len(still), 1)), still[:, :-1]], axis=1)
         return np.asarray(np.cumsum(odds * (nothing * before)[:, :, None], axis=1))
 
+    def losses(self, margins: np.ndarray, kind: np.ndarray, interval: np.ndarray) -> np.ndarray:
+        """Log loss per row of what came: that `kind` in that `interval`, or nothing (0) in any. With one horizon and one
+        outcome it is the usual one; in general the negative log likelihood of the hazards."""
+        happened = self.outlook(margins)
+        steps = np.diff(happened, axis=1, prepend=0.0)
+        k, m = np.minimum(interval, steps.shape[1] - 1), np.maximum(kind, 1) - 1
+        nothing = 1.0 - happened[:, -1].sum(axis=1)
+        chance = np.where(kind == 0, nothing, steps[np.arange(len(steps)), k, m])
+        return np.asarray(-np.log(np.clip(chance, 1e-15, 1.0)))
+
 
 def fit_hazards(margins: np.ndarray, kind: np.ndarray, interval: np.ndarray, intervals: int) -> Hazards:
     """Slopes and intercepts from rows the margins were not learned on: `kind` 0 for nothing, else which outcome, and the

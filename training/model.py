@@ -12,17 +12,19 @@ two thirds of the time to train, and a third of the cost of a reason (of competi
 No class weights: they ruin probabilities.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import lightgbm as lgb
+import msgspec
 import numpy as np
 import pandas as pd
 
 from features.errors import NotTrainable
 from training.hazards import Hazards, fit_hazards
 
-__all__ = ["PARAMETERS", "ROUNDS", "Answers", "Model", "fit", "margins_of", "numbers"]
+__all__ = ["FIXED", "PARAMETERS", "ROUNDS", "Answers", "Model", "Settings", "fit", "margins_of", "numbers"]
 
 # Matched tuned models on eight public sets, where library defaults lost to logistic regression on most.
 PARAMETERS: dict[str, object] = {
@@ -38,8 +40,29 @@ PARAMETERS: dict[str, object] = {
     "verbosity": -1,
 }
 ROUNDS = 200
+SWITCHES = {"deterministic", "force_row_wise", "verbosity"}
 SMALL_CELLS = 5_000_000
 NOTHING_TELLS = "no feature tells customers apart: all are constant, empty or too sparse"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the trees are grown: what differs from `PARAMETERS`, how many trees, and in words who chose so."""
+
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    rounds: int = ROUNDS
+    chosen_by: str = "fixed, the same for every task"
+
+    def told(self) -> dict[str, float]:
+        """The numbers that shape the trees, by LightGBM's names, and `rounds`."""
+        chosen = {**PARAMETERS, **self.parameters}
+        numeric = {name: value for name, value in chosen.items() if isinstance(value, float | int)}
+        return {name: value for name, value in numeric.items() if name not in SWITCHES} | {
+            "rounds": self.rounds
+        }
+
+
+FIXED = Settings()
 
 
 @dataclass(frozen=True)
@@ -61,6 +84,12 @@ class Model:
     names: tuple[str, ...]
     answers: Answers
     hazards: Hazards
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what it computes with: the same data, settings and threads give the same."""
+        trees = self.booster.model_to_string(num_iteration=-1).encode()
+        return hashlib.sha256(trees + msgspec.json.encode(self.hazards)).hexdigest()
 
     def margins(self, rows: np.ndarray) -> np.ndarray:
         """(rows x outcomes): how strongly each outcome stands against nothing."""
@@ -133,11 +162,13 @@ def fit(
     answers: Answers,
     *,
     categories: Sequence[str] = (),
-    parameters: dict[str, object] | None = None,
+    parameters: Mapping[str, object] | None = None,
     rounds: int = ROUNDS,
+    patience: int = 0,
 ) -> Model:
     """Fit the booster on one part and its calibration on another; frames as `training.dataset` makes them, with `kind`
-    and `interval`. `categories` are the names whose numbers stand for levels.
+    and `interval`. `categories` are the names whose numbers stand for levels. With `patience`, trees stop growing once
+    that many have not lowered the log loss on the calibration part.
 
     Raises `NotTrainable` when there is nothing to tell customers apart by, or when the calibration part
     contradicts the fit.
@@ -155,9 +186,12 @@ def fit(
     )
     classes = len(answers.kinds) + 1
     several = {"objective": "multiclass", "num_class": classes} if classes > 2 else {}
-    booster = lgb.train(
-        {**PARAMETERS, **several, "num_threads": threads, **(parameters or {})}, table, num_boost_round=rounds
-    )
+    stopping = {}
+    if patience:
+        held_back = table.create_valid(numbers(calibrated_on, names), calibrated_on["kind"].to_numpy())
+        stopping = {"valid_sets": [held_back], "callbacks": [lgb.early_stopping(patience, verbose=False)]}
+    settings = {**PARAMETERS, **several, "num_threads": threads, **(parameters or {})}
+    booster = lgb.train(settings, table, num_boost_round=rounds, **stopping)
     if booster.num_trees() == 0 or not np.any(booster.feature_importance()):
         raise NotTrainable(NOTHING_TELLS)
     margins = margins_of(booster, numbers(calibrated_on, names))

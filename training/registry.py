@@ -67,8 +67,8 @@ class Champion:
 
 
 @contextmanager
-def tracked(run_name: str) -> Iterator[mlflow.ActiveRun]:
-    """An MLflow run: the one that `mlflow run` opened for this process, or a new one in our experiment."""
+def tracked(run_name: str, study: str = "") -> Iterator[mlflow.ActiveRun]:
+    """An MLflow run: the one that `mlflow run` opened for this process, that of a study, or a new one in our experiment."""
     _use_tracking_uri()
     if os.environ.get("MLFLOW_RUN_ID"):
         with mlflow.start_run() as run:
@@ -79,7 +79,9 @@ def tracked(run_name: str) -> Iterator[mlflow.ActiveRun]:
         place = (data_folder() / "mlartifacts").absolute().as_uri() if embedded else None
         mlflow.create_experiment(EXPERIMENT, artifact_location=place)
     mlflow.set_experiment(EXPERIMENT)
-    with mlflow.start_run(run_name=run_name) as run:
+    named = f"tags.study = '{study}'"
+    earlier = mlflow.search_runs(filter_string=named, max_results=1, output_format="list") if study else []
+    with mlflow.start_run(earlier[0].info.run_id if earlier else None, run_name=run_name) as run:
         yield run
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import mlflow
+import msgspec
 import numpy as np
 import pandas as pd
 import typer
@@ -35,7 +36,7 @@ from training.figures import draw
 from training.gates import Verdict
 from training.kept import CERTIFICATE, MODEL, PAGE, kept
 from training.leak_hunt import certificate
-from training.model import Model, fit, numbers
+from training.model import FIXED, Model, Settings, fit, numbers
 from training.plan import Plan, plan
 from training.preflight import preflight, up_to
 from training.promote import judge, promoted_if_fit, table
@@ -43,7 +44,7 @@ from training.report import render
 from training.task import Task
 from training.tasks import task_named
 
-__all__ = ["Trained", "train"]
+__all__ = ["Prepared", "Trained", "fitted", "prepare", "revision", "train"]
 
 Oracle = Callable[[pd.DataFrame], np.ndarray]
 RUNTIME = ("lightgbm", "numpy", "pandas")
@@ -62,25 +63,48 @@ class Trained:
     page: Path
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """What a fit starts from: the plan, the rows, their parts and the columns that tell customers apart."""
+
+    planned: Plan
+    data: Dataset
+    parts: Parts
+
+    @property
+    def categories(self) -> list[str]:
+        return [name for name in self.data.names if name in self.parts.levels]
+
+
+def prepare(task: Task, warehouse: Warehouse, planned: Plan | None = None) -> Prepared:
+    """Look first, then compute. Raises `OpenWindow` or `NotTrainable`."""
+    checked = preflight(task, warehouse, planned)
+    checked.require()
+    data = dataset(task, warehouse, checked.planned.dates)
+    parts = split(data, checked.planned)
+    return Prepared(checked.planned, replace(data, features=telling(data.features, parts.fit)), parts)
+
+
 def train(
-    task: Task, warehouse: Warehouse, planned: Plan | None = None, *, oracle: Oracle | None = None
+    task: Task,
+    warehouse: Warehouse,
+    planned: Plan | Prepared | None = None,
+    *,
+    oracle: Oracle | None = None,
+    settings: Settings = FIXED,
 ) -> Trained:
     """Look first, then fit, compare, certify, explain, register; promote when every gate of `training.gates` lets it pass.
 
     `oracle` gives the true probabilities of test moments (rows x horizons x kinds), where a world is invented: one more
-    scorer to compare with, and nothing else. Raises `OpenWindow` or `NotTrainable` before anything is logged.
+    scorer to compare with, and nothing else. With other `settings` than the fixed ones, the small fixed model is one, too. Raises `OpenWindow` or `NotTrainable` before anything is logged.
     """
-    checked = preflight(task, warehouse, planned)
-    checked.require()
-    planned = checked.planned
-    data = dataset(task, warehouse, planned.dates)
-    parts = split(data, planned)
-    data = replace(data, features=telling(data.features, parts.fit))
-    categories = [name for name in data.names if name in parts.levels]
-    model = fit(parts.fit, parts.calibrate, data.names, task.answers, categories=categories)
+    made = planned if isinstance(planned, Prepared) else prepare(task, warehouse, planned)
+    planned, data, parts, categories = made.planned, made.data, made.parts, made.categories
+    model = fitted(task, made, settings)
     tested = numbers(parts.test, data.names)
     linear = fit_linear(parts.fit, data.names, categories)
     outlooks = {"model": model.outlook(tested)} | ({"oracle": oracle(parts.test)} if oracle else {})
+    outlooks |= {"fixed": fitted(task, made).outlook(tested)} if settings is not FIXED else {}
     probabilities = {
         "model": model.propensities(outlooks["model"]),
         "linear": linear_probabilities(linear, parts.test, data.names),
@@ -93,6 +117,7 @@ def train(
     require_figures(report)
     certified = certificate(task, warehouse, planned, data)
     card = _card(task, planned, data, parts, model, report, probabilities["model"], certified.seal)
+    card = msgspec.structs.replace(card, settings=settings.told(), settings_by=settings.chosen_by)
     page = data_folder() / "report" / f"{task.name}.html"
     with kept(task.name) as place:
         folder = artefact.write(model, card, artefact.golden_rows(tested), place / MODEL)
@@ -106,10 +131,19 @@ def train(
             _log_certificate(certified)
             loaded = artefact.read(folder)
             verdict = judge(task, data.frame.loc[parts.test.index], loaded)
-            made = registry.register(task.name, folder, card)
-            promoted = promoted_if_fit(loaded, made, verdict)
-            mlflow.set_tags({"version": made, "promoted": str(promoted).lower()})
-    return Trained(card, report, made, promoted, verdict, active.info.run_id, page)
+            number = registry.register(task.name, folder, card)
+            promoted = promoted_if_fit(loaded, number, verdict)
+            mlflow.set_tags(
+                {"version": number, "promoted": str(promoted).lower(), "model_digest": model.digest}
+            )
+    return Trained(card, report, number, promoted, verdict, active.info.run_id, page)
+
+
+def fitted(task: Task, prepared: Prepared, settings: Settings = FIXED) -> Model:
+    """The task's model with these settings, calibrated on the later part."""
+    parts, names = prepared.parts, prepared.data.names
+    return fit(parts.fit, parts.calibrate, names, task.answers, categories=prepared.categories,
+               parameters=settings.parameters, rounds=settings.rounds)  # fmt: skip
 
 
 def _card(
@@ -153,7 +187,7 @@ def _card(
         rules=[rule.name for rule in task.rules],
         rule_sentences={rule.name: rule.sentence for rule in task.rules},
         data_digest=data.digest,
-        code_revision=_revision(),
+        code_revision=revision(),
         packages={package: version(package) for package in RUNTIME},
         made_at=datetime.now(UTC).replace(tzinfo=None, microsecond=0),
         certificate=seal,
@@ -174,6 +208,7 @@ def _log(task: Task, card: Card, report: Report, data: Dataset, parts: Parts, fi
     mlflow.log_params(
         {"task": task.name, "horizons_days": horizons, "gap_days": task.gap_days, "cut": card.cut}
     )
+    mlflow.log_params({**card.settings, "settings_by": card.settings_by})
     for part in ("fit", "calibrate", "test"):
         mlflow.log_param(
             f"{part}_moments", ", ".join(f"{date:%Y-%m-%d}" for date in getattr(card, f"{part}_at"))
@@ -209,7 +244,7 @@ def _log_certificate(certified: Certificate) -> None:
     mlflow.set_tags({"certificate": certified.digest, "leaks": ", ".join(certified.leaks[:20]) or "none"})
 
 
-def _revision() -> str:
+def revision() -> str:
     """The commit of the code, with a mark when files differ from it; "unknown" outside a checkout."""
     try:
         here = Path(__file__).parent

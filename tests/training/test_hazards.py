@@ -96,3 +96,19 @@ def test_an_interval_with_hardly_an_outcome_borrows_the_slope_and_keeps_the_coun
 def test_an_outcome_that_never_happens_cannot_be_calibrated() -> None:
     with pytest.raises(NotTrainable, match="an outcome never happens, or always"):
         fit_hazards(np.zeros((10, 1)), np.zeros(10, dtype=int), np.full(10, 2), 2)
+
+
+def test_losses_are_those_of_what_came_and_the_usual_ones_with_a_single_outcome() -> None:
+    margins = np.linspace(-3, 3, 7)[:, None]
+    happened = np.array([0, 1, 0, 1, 1, 0, 1])
+    single = Hazards(((1.0,),), ((-0.5,),))
+    p = single.outlook(margins)[:, 0, 0]
+    usual = -np.log(np.where(happened == 1, p, 1 - p))
+    np.testing.assert_allclose(single.losses(margins, happened, 1 - happened), usual, rtol=1e-12)
+    several = Hazards(((1.0, 0.7), (0.5, 0.9)), ((-1.0, -1.5), (-2.0, -0.8)))
+    row = np.array([[0.3, -0.4]])
+    every = [(0, 2), (1, 0), (1, 1), (2, 0), (2, 1)]
+    chances = [np.exp(-several.losses(row, np.array([kind]), np.array([when])))[0] for kind, when in every]
+    assert sum(chances) == pytest.approx(1), "something comes, or nothing"
+    outlook = several.outlook(row)[0]
+    assert chances[2] == pytest.approx(outlook[1, 0] - outlook[0, 0])
