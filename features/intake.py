@@ -46,7 +46,9 @@ def workbench(folder: Path, memory: str = MEMORY) -> duckdb.DuckDBPyConnection:
     except duckdb.Error as error:
         raise BadData(f"{memory!r} is no amount of memory: say 2GB, for instance") from error
     inside = literal(str((folder / SCRATCH).absolute()))
-    engine.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
+    engine.execute(
+        "SET TimeZone = 'UTC'; SET preserve_insertion_order = false; SET enable_progress_bar = false"
+    )
     engine.execute(f"SET temp_directory = '{inside}/spill'; SET allowed_directories = ['{inside}/']")
     engine.execute("SET enable_external_access = false; SET lock_configuration = true")
     engine.execute(
