@@ -35,6 +35,7 @@ from features.nightly import excluded_column
 from features.planner import compute
 from features.publish import publish
 from features.sources import CANONICAL
+from features.timeline import MOMENTS
 from features.warehouse import Warehouse, connect
 from worlds.carmaker.world import World
 from worlds.carmaker.write import write_world
@@ -131,8 +132,7 @@ def pairs_of(warehouse: Warehouse, count: int = PAIRS) -> ir.Table:
         BEGIN + timedelta(days=luck.randrange(DAYS), seconds=luck.randrange(86_400)) for _ in range(DATES)
     ]
     pairs = luck.sample([(person, date) for person in people for date in dates], count)
-    schema = pa.schema([("customer_id", pa.string()), ("as_of", pa.timestamp("us"))])
-    drawn = pa.table(list(zip(*pairs, strict=True)), schema=schema)
+    drawn = pa.table(list(zip(*pairs, strict=True)), schema=MOMENTS)
     return ibis.memtable(drawn, schema={"customer_id": "string", "as_of": "timestamp(6)"})
 
 

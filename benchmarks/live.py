@@ -25,15 +25,12 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.carmaker import loaded
 from benchmarks.record import record
-from features.delivery import deliveries_in
 from features.live import Live
-from features.load import ledger, load
 from features.nightly import rows
 from features.sources import CANONICAL
-from features.warehouse import Warehouse, connect
-from worlds.carmaker.world import World
-from worlds.carmaker.write import write_world
+from features.warehouse import Warehouse
 
 CUSTOMERS, SEED = int(os.environ.get("CUSTOMERS", "2000")), 7
 REQUESTS = {1: 200, 10: 100, 100: 50, 500: 25}  # customers in a request: how many requests
@@ -46,7 +43,7 @@ Way = Callable[[pa.Table, Tables], object]
 
 def main() -> None:
     with TemporaryDirectory() as scratch:
-        warehouse = carmaker(Path(scratch))
+        warehouse = loaded(Path(scratch), CUSTOMERS, SEED)
         tables = {name: warehouse.engine.to_pyarrow(table) for name, table in warehouse.tables.items()}
         as_of = min(warehouse.complete_until.values())
     live = Live(tables)
@@ -75,18 +72,6 @@ def main() -> None:
     )
     show(figures)
     print(f"five hundred customers in one call take {many / one:.1f} times the processor time of one")
-
-
-def carmaker(scratch: Path) -> Warehouse:
-    """The invented carmaker with all its mess, loaded."""
-    write_world(World(customers=CUSTOMERS, seed=SEED), scratch / "world", 1, Console(quiet=True))
-    load(
-        deliveries_in(scratch / "world", ("truth", "leaks")),
-        scratch / "warehouse",
-        complete_until=ledger(scratch / "world", datetime.now()),
-        max_reject_share=0.05,
-    )
-    return connect(str(scratch / "warehouse"))
 
 
 def requested(tables: Tables, as_of: datetime, customers: int, requests: int):  # type: ignore[no-untyped-def]

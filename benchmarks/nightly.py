@@ -19,17 +19,12 @@ from tempfile import TemporaryDirectory
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rich.console import Console
 
+from benchmarks.carmaker import loaded
 from benchmarks.record import record
 from features import nightly
-from features.delivery import deliveries_in
-from features.load import load
-from features.maturity import ledger
 from features.nightly import NightlyRows
-from features.warehouse import Warehouse, connect
-from worlds.carmaker.world import World
-from worlds.carmaker.write import write_world
+from features.warehouse import Warehouse
 
 CUSTOMERS = int(os.environ.get("CUSTOMERS", "20000"))
 RUNS, SEED, LOOKUPS = 3, 7, 2_000
@@ -38,7 +33,7 @@ GAPS = {"the night before": 1, "a week before": 7}
 
 def main() -> None:
     with TemporaryDirectory() as scratch:
-        warehouse = carmaker(Path(scratch))
+        warehouse = loaded(Path(scratch), CUSTOMERS, SEED)
         runs: dict[str, dict[str, list[float]]] = {}
         shares: dict[str, dict[str, str]] = {}
         for gap, days in GAPS.items():
@@ -51,18 +46,6 @@ def main() -> None:
         print(f"measured anew since {gap}: " + ", ".join(f"{name} {share}" for name, share in row.items()))
     for who, row in found.items():
         print(f"finding one customer, {who}: " + ", ".join(f"{name} {ms:.3f} ms" for name, ms in row.items()))
-
-
-def carmaker(scratch: Path) -> Warehouse:
-    """The invented carmaker with all its mess, loaded."""
-    write_world(World(customers=CUSTOMERS, seed=SEED), scratch / "world", 1, Console(quiet=True))
-    load(
-        deliveries_in(scratch / "world", ("truth", "leaks")),
-        scratch / "warehouse",
-        complete_until=ledger(scratch / "world", datetime.now()),
-        max_reject_share=0.05,
-    )
-    return connect(str(scratch / "warehouse"))
 
 
 def compare(warehouse: Warehouse, days: int, folder: Path) -> tuple[dict[str, list[float]], dict[str, str]]:

@@ -43,7 +43,6 @@ from features.warehouse import Warehouse, connect
 __all__ = ["Recomputed", "certify", "default_moments"]
 
 KEYS = ["customer_id", "as_of"]
-MOMENTS = pa.schema([("customer_id", pa.string()), ("as_of", pa.timestamp("us"))])
 MOST_CUSTOMERS = 20_000
 DATES = 4
 
@@ -80,7 +79,9 @@ class Recomputed:
         asked = pa.array(sorted(set(customer_ids) & set(known.to_pylist())), pa.string())
         with duckdb.connect() as engine:
             engine.execute("SET TimeZone = 'UTC'; SET enable_external_access = false")
-            engine.register("moments", pa.table([asked, pa.array([as_of] * len(asked))], schema=MOMENTS))
+            engine.register(
+                "moments", pa.table([asked, pa.array([as_of] * len(asked))], schema=timeline.MOMENTS)
+            )
             for name, rows in cut.items():
                 engine.register(name, rows)
             return engine.execute(self.sql).fetch_arrow_table().cast(self.schema)

@@ -101,11 +101,15 @@ class Night:
             for name in (MOMENTS, SEEN, ROWS):
                 warehouse.engine.raw_sql(f"DROP TABLE IF EXISTS {quoted(name)}")
 
+    @property
+    def _written(self) -> Kept:
+        return Kept(self.folder, self.as_of)
+
     def needs(self, groups: Iterable[Group]) -> ir.Table:
         """What was written of a piece: one row per moment with a column per need."""
         found = self.moments
         for group in groups:
-            parts = self.warehouse.engine.sql(_content(Kept(self.folder, self.as_of), group))
+            parts = self.warehouse.engine.sql(_content(self._written, group))
             found = found.left_join(parts.drop("fingerprint"), "customer_id").drop("customer_id_right")
         return found
 
@@ -113,7 +117,7 @@ class Night:
         """Write what the groups need: a row for each customer who has rows, with their fingerprint."""
         touched = {group: Touched(0, 0) for group in groups}
         for group in touched:
-            Kept(self.folder, self.as_of).parts(group.name).mkdir()
+            self._written.parts(group.name).mkdir()
         total = self.held.tables["customers"].customer_id.nunique().execute()
         some = pieces(self.held, customers_per_piece)
         for number, _ in enumerate(followed(some, "measured", total, lambda customers: customers)):
@@ -135,7 +139,7 @@ class Night:
             found = self._carried(group, [part for part in parts if part.customers], self.before)
         else:
             found = self._anew(group)
-        file = literal(str(Kept(self.folder, self.as_of).parts(group.name) / part))
+        file = literal(str(self._written.parts(group.name) / part))
         self._run(f"COPY ({found}) TO '{file}' (FORMAT parquet, COMPRESSION zstd)")
         return Touched(customers, measured)
 

@@ -25,11 +25,10 @@ from features.reach import groups_of
 from features.rows import Definition, needs_of
 from features.sources import CANONICAL
 from features.tally import Tally
+from features.timeline import MOMENTS
 from features.warehouse import Warehouse
 
 __all__ = ["Live"]
-
-MOMENTS = pa.schema([("customer_id", pa.string()), ("as_of", pa.timestamp("us"))])
 
 
 class Live:

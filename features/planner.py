@@ -12,6 +12,7 @@ import ibis.expr.types as ir
 
 from features.needs import ZERO_WHEN_NOTHING, Need
 from features.passes import KEYS, passes
+from features.reach import groups_of
 from features.rows import Definition, needs_of
 
 __all__ = ["compute", "needs_for", "needs_table", "owned", "project", "sources_of"]
@@ -44,12 +45,10 @@ def needs_table(
     moments: ir.Table, needs: Iterable[Need], tables: Mapping[str, ir.Table], rows_of: RowsOf
 ) -> ir.Table:
     """One row per moment with a column per need, null where there is nothing to measure."""
-    by_source: dict[tuple[str, str], list[Need]] = {}
-    for need in needs:
-        by_source.setdefault((need.source, need.selection.owner), []).append(need)
     found: list[ir.Table] = []
-    for (source, owner), wanted in by_source.items():
-        found += passes(rows_of(moments.select(*KEYS), owned(tables[source], owner)), wanted)
+    for group in groups_of(needs):
+        events = owned(tables[group.source], group.owner)
+        found += passes(rows_of(moments.select(*KEYS), events), group.needs)
     return reduce(_join, found, moments.select(*KEYS))
 
 

@@ -20,11 +20,13 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 import numpy as np
+import pyarrow as pa
 
 from features.errors import OpenWindow, UnknownMoment
 
 __all__ = [
     "DAY_S",
+    "MOMENTS",
     "Today",
     "around",
     "dated_before",
@@ -48,6 +50,7 @@ __all__ = [
 ]
 
 DAY_S = 86_400
+MOMENTS = pa.schema([("customer_id", pa.string()), ("as_of", pa.timestamp("us"))])
 
 
 def past(moments: ir.Table, events: ir.Table) -> ir.Table:

@@ -23,7 +23,7 @@ WITHIN_FEATURES = {
     "features.needs": {"features.sources", "features.timeline"},
     "features.rows": {"features.needs", "features.sources", "features.timeline"},
     "features.passes": {"features.needs", "features.sources", "features.timeline"},
-    "features.planner": {"features.needs", "features.passes", "features.rows"},
+    "features.planner": {"features.needs", "features.passes", "features.reach", "features.rows"},
     # Live rows: the same needs and expressions over arrays.
     "features.posted": {"features.sources", "features.timeline"},
     "features.formula": {"features.errors", "features.timeline"},

@@ -5,9 +5,10 @@ from features.views import content, touchpoints
 from features.views.content import KINDS, RECENCIES, TOPICS
 from features.views.touchpoints import CHANNELS
 
-__all__ = ["CHANGES", "COUNTS", "FEATURES", "LAST_SEEN", "TOTAL_WINDOWS", "named"]
+__all__ = ["CHANGES", "COUNTS", "FEATURES", "LAST_SEEN", "TOTAL_WINDOWS", "ZERO_WHEN_NOTHING", "named"]
 
 FEATURES: tuple[Feature, ...] = (*touchpoints.FEATURES, *content.FEATURES)
+ZERO_WHEN_NOTHING = [feature.name for feature in FEATURES if feature.nothing == 0]
 TOTAL_WINDOWS = (7, 30, 90, 180, 365, None)
 
 # Counts of the rows in which a column holds a value: column, value, windows by name of the feature.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from benchmarks.features.columns import CHANGES, COUNTS, LAST_SEEN, TOTAL_WINDOWS, named
+from benchmarks.features.columns import CHANGES, COUNTS, LAST_SEEN, TOTAL_WINDOWS, ZERO_WHEN_NOTHING, named
 from benchmarks.features.events import AS_OF
 
 __all__ = ["compute"]
@@ -41,7 +41,7 @@ def compute(events: Path, threads: int, memory_gb: int, out: Path) -> None:
     ]
     parts += [_distinct(*asked) for asked in DISTINCT]
     columns = "people.customer_id, * EXCLUDE customer_id REPLACE (" + ", ".join(
-        f"coalesce({name}, 0) AS {name}" for name in _zero_when_nothing()
+        f"coalesce({name}, 0) AS {name}" for name in ZERO_WHEN_NOTHING
     )
     joins = "".join(f" LEFT JOIN ({part}) p{n} USING (customer_id)" for n, part in enumerate(parts))
     people = "(SELECT DISTINCT customer_id FROM events) people"
@@ -122,16 +122,3 @@ def _distinct(column: str, name: str, test: str, windows: tuple[int, ...]) -> st
     counts = ", ".join(f"count(*){_within(days)} AS {named(name, days)}" for days in windows)
     newest = f"SELECT customer_id, {column}, min(age) AS age FROM past WHERE {column} IS NOT NULL AND {test} AND age <= {max(windows) * DAY} GROUP BY ALL"
     return f"SELECT customer_id, {counts} FROM ({newest}) GROUP BY customer_id"
-
-
-def _zero_when_nothing() -> list[str]:
-    names = [named(name, days) for _, _, name, windows in COUNTS for days in windows]
-    names += [named(name, days) for _, _, name, windows in CHANGES for days in windows]
-    names += [named("touchpoints", days) for days in TOTAL_WINDOWS]
-    names += [named(name, days) for _, name, _, windows in DISTINCT for days in windows]
-    names += ["touchpoint_time_30d_s", "touchpoint_time_180d_s", "live_stream_time_180d_s"]
-    return (
-        names
-        + [f"active_days_{days}d" for days in (30, 90, 365)]
-        + [f"active_days_change_{days}d" for days in (30, 90)]
-    )

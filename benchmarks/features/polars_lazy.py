@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from benchmarks.features.columns import CHANGES, COUNTS, LAST_SEEN, TOTAL_WINDOWS, named
+from benchmarks.features.columns import CHANGES, COUNTS, LAST_SEEN, TOTAL_WINDOWS, ZERO_WHEN_NOTHING, named
 from benchmarks.features.events import AS_OF
 from features.timeline import midnight
 
@@ -39,7 +39,7 @@ def compute(events: Path, threads: int, memory_gb: int, out: Path) -> None:  # n
     people = pl.scan_parquet(f"{events}/customers/*.parquet").select("customer_id").unique()
     for part in parts:
         people = people.join(part, on="customer_id", how="left")
-    people.with_columns(pl.col(_zero_when_nothing()).fill_null(0)).sink_parquet(out)
+    people.with_columns(pl.col(ZERO_WHEN_NOTHING).fill_null(0)).sink_parquet(out)
 
 
 def _within(days: int | None) -> pl.Expr:
@@ -150,17 +150,4 @@ def _distinct(
     newest = kept.group_by("customer_id", column).agg(age.min())
     return newest.group_by("customer_id").agg(
         _within(n).sum().cast(pl.Int64).alias(named(name, n)) for n in windows
-    )
-
-
-def _zero_when_nothing() -> list[str]:
-    names = [named(name, days) for _, _, name, windows in COUNTS for days in windows]
-    names += [named(name, days) for _, _, name, windows in CHANGES for days in windows]
-    names += [named("touchpoints", days) for days in TOTAL_WINDOWS]
-    names += [named(name, days) for _, name, _, windows in DISTINCT for days in windows]
-    names += ["touchpoint_time_30d_s", "touchpoint_time_180d_s", "live_stream_time_180d_s"]
-    return (
-        names
-        + [f"active_days_{days}d" for days in (30, 90, 365)]
-        + [f"active_days_change_{days}d" for days in (30, 90)]
     )

@@ -1,7 +1,6 @@
 """Live rows are the batch's rows, to the bit: every feature, whatever its kind, and every cohort's answer."""
 
 import random
-import shutil
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -13,22 +12,17 @@ import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 
 from features.cohorts import COHORTS
-from features.delivery import deliveries_in
 from features.errors import BadData, UnknownName
 from features.feature_set import FEATURES
 from features.live import Live
-from features.load import load
 from features.nightly import excluded_column
 from features.sources import CANONICAL
-from features.warehouse import connect
+from tests.carmaker import BEGIN, DAYS, loaded
 from tests.features.compiled import Compiled
 from tests.features.histories import DATES, Row, World, arrow, moments_table, random_world
 from tests.tables import rows
-from worlds.carmaker.world import World as Carmaker
-from worlds.carmaker.write import write_world
 
 ALL = list(FEATURES.values())
 PEOPLE = [f"c{n:05d}" for n in range(12)]
@@ -180,21 +174,12 @@ def test_a_sum_beyond_64_bits_is_refused_and_one_within_is_exact() -> None:
 @pytest.mark.slow
 def test_a_thousand_requests_of_the_carmaker_answered_one_by_one(tmp_path: Path) -> None:
     """Everyone with their own history, as of a moment of their own; with late rows, corrections and merges."""
-    begin, luck = datetime(2023, 1, 1), random.Random(5)
-    write_world(Carmaker(customers=1_000, seed=7), tmp_path / "world", 1, Console(quiet=True))
-    for name in CANONICAL:
-        shutil.copytree(tmp_path / "world" / name, tmp_path / "incoming" / name)
-    load(
-        deliveries_in(tmp_path / "incoming"),
-        tmp_path / "warehouse",
-        complete_until=dict.fromkeys(CANONICAL, begin + timedelta(days=880)),
-        max_reject_share=0.05,
-    )
-    warehouse = connect(str(tmp_path / "warehouse"))
+    luck = random.Random(5)
+    warehouse = loaded(tmp_path, customers=1_000)
     tables = {name: warehouse.engine.to_pyarrow(table) for name, table in warehouse.tables.items()}
     people = sorted(set(tables["customers"]["customer_id"].to_pylist()))
     pairs = [
-        (who, begin + timedelta(days=luck.randrange(880), seconds=luck.randrange(86_400))) for who in people
+        (who, BEGIN + timedelta(days=luck.randrange(DAYS), seconds=luck.randrange(86_400))) for who in people
     ]
     batch = {row["customer_id"]: row for row in compiled().rows(moments_table(pairs), tables).to_pylist()}
     told: Counter[str] = Counter()

@@ -1,42 +1,25 @@
 """Every feature equals the oracle on the invented carmaker, with all its mess switched on and loaded."""
 
 import random
-import shutil
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from features import nightly
-from features.delivery import deliveries_in
 from features.feature_set import FEATURES, at
-from features.load import load
-from features.sources import CANONICAL
-from features.warehouse import Warehouse, connect
+from features.warehouse import Warehouse
+from tests.carmaker import BEGIN, DAYS, loaded
 from tests.features.histories import moments
 from tests.features.test_oracle import agree
 from tests.oracle import Moment, expected, index
-from worlds.carmaker.world import World
-from worlds.carmaker.write import write_world
 
 PAIRS, DATES = 10_000, 40
-BEGIN, DAYS = datetime(2023, 1, 1), 880
 
 
 @pytest.fixture(scope="module")
 def carmaker(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
-    folder = tmp_path_factory.mktemp("carmaker")
-    write_world(World(customers=600, seed=7), folder / "world", 1, Console(quiet=True))
-    for name in CANONICAL:
-        shutil.copytree(folder / "world" / name, folder / "incoming" / name)
-    load(
-        deliveries_in(folder / "incoming"),
-        folder / "warehouse",
-        complete_until=dict.fromkeys(CANONICAL, BEGIN + timedelta(days=DAYS)),
-        max_reject_share=0.05,
-    )
-    return connect(str(folder / "warehouse"))
+    return loaded(tmp_path_factory.mktemp("carmaker"), customers=600)
 
 
 @pytest.mark.slow
