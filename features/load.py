@@ -138,7 +138,7 @@ def _write_all(
         blocks = followed(intake.rows(), f"writing {name}", total, len)
         content = write_parts(blocks, intake.source.arrow_schema, staging / name)
         digest.update(f"{name} {content}\n".encode())
-        profiles[name] = profile(engine, intake.source, staging / name)
+        profiles[name] = profile(engine, intake.source)
     return {"counts": counts, "profiles": profiles, "digest": digest.hexdigest()}
 
 

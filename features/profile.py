@@ -5,11 +5,9 @@ greatest, mean, deviation and median, of words how often each comes; all rows, a
 the last four weeks and before. Words that few rows hold are not named: somebody may have typed a name there.
 """
 
-from pathlib import Path
 from typing import Any
 
 import duckdb
-from pyarrow.dataset import dataset
 
 from features.contract import quoted
 from features.sources import Column, Source
@@ -23,14 +21,14 @@ MOST_WORDS = 200
 Profile = dict[str, Any]
 
 
-def profile(engine: duckdb.DuckDBPyConnection, source: Source, folder: Path) -> Profile:
-    """Describe the Parquet files in `folder`. `columns[name][period]` is None where a period has no rows."""
-    engine.register("written", dataset(sorted(folder.glob("*.parquet")), format="parquet"))
-    newest, rows = engine.execute("SELECT max(known_at), count(*) FROM written").fetchall()[0]
+def profile(engine: duckdb.DuckDBPyConnection, source: Source) -> Profile:
+    """Describe the rows of a source that the engine holds as `kept`: there its memory limit holds, which reading the
+    files written from them would not keep. `columns[name][period]` is None where a period has no rows."""
+    newest, rows = engine.execute("SELECT max(known_at), count(*) FROM kept").fetchall()[0]
     if not rows:
         return {"rows": 0, "newest": None, "days": {}, "columns": {}}
     recent = f"date_diff('day', known_at, TIMESTAMP '{newest}') < {RECENT_DAYS}"
-    days = engine.execute("SELECT known_at::DATE, count(*) FROM written GROUP BY 1 ORDER BY 1").fetchall()
+    days = engine.execute("SELECT known_at::DATE, count(*) FROM kept GROUP BY 1 ORDER BY 1").fetchall()
     measured = [c for c in source.columns if c.name not in (source.key, "superseded_at")]
     columns = _numbers(engine, measured, recent)
     for column in measured:
@@ -57,7 +55,7 @@ def _numbers(engine: duckdb.DuckDBPyConnection, columns: list[Column], recent: s
             )
     values = ", ".join(f"{{'rows': count(*), {each}}}" for each in asked)
     found = engine.execute(
-        f"SELECT {recent} AS recent, {values} FROM written GROUP BY GROUPING SETS ((recent), ())"
+        f"SELECT {recent} AS recent, {values} FROM kept GROUP BY GROUPING SETS ((recent), ())"
     ).fetchall()
     periods = {True: "recent", False: "before", None: "all"}
     by_period = {periods[row[0]]: row[1:] for row in found}
@@ -72,7 +70,7 @@ def _numbers(engine: duckdb.DuckDBPyConnection, columns: list[Column], recent: s
 def _add_words(engine: duckdb.DuckDBPyConnection, name: str, recent: str, found: Profile) -> None:
     """Add `words`, how many rows hold each, to each period of a column."""
     counted = engine.execute(
-        f"SELECT {quoted(name)}, count(*) FILTER ({recent}), count(*) FROM written WHERE {quoted(name)} IS NOT NULL "
+        f"SELECT {quoted(name)}, count(*) FILTER ({recent}), count(*) FROM kept WHERE {quoted(name)} IS NOT NULL "
         f"GROUP BY ALL HAVING count(*) >= {FEWEST_ROWS_NAMED} ORDER BY 3 DESC, 1 LIMIT {MOST_WORDS}"
     ).fetchall()
     words = {
