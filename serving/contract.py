@@ -9,9 +9,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from features.reasons import Reason
+
 __all__ = [
     "Chance",
-    "Direction",
     "ModelUsed",
     "Reason",
     "Score",
@@ -25,7 +26,6 @@ CustomerId = Annotated[
     str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$")
 ]
 TaskName = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[a-z][a-z0-9_]*$")]
-Direction = Literal["raises", "lowers"]
 Status = Literal["scored", "not_eligible", "unknown"]
 
 
@@ -34,15 +34,6 @@ class ScoreRequest(msgspec.Struct, forbid_unknown_fields=True):
 
     customer_ids: Annotated[list[CustomerId], msgspec.Meta(min_length=1, max_length=10_000)]
     tasks: Annotated[list[TaskName], msgspec.Meta(min_length=1, max_length=50)] | None = None
-
-
-class Reason(msgspec.Struct, frozen=True):
-    """A group of features and what it does to this score, in words."""
-
-    concept: str
-    direction: Direction
-    en: str
-    zh: str
 
 
 class Chance(msgspec.Struct, frozen=True):

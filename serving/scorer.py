@@ -12,8 +12,8 @@ from features.errors import BadModel
 from features.feature_set import named
 from features.matrix import matrix, unseen
 from features.nightly import excluded_column
+from features.reasons import Explainer
 from serving.contract import Chance, ModelUsed, Reason, Score
-from serving.reasons import Explainer
 from training.registry import Champion
 
 __all__ = ["Scored", "Scorer"]

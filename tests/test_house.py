@@ -63,6 +63,7 @@ WITHIN_FEATURES = {
     "features.pieces": {"features.sources", "features.warehouse"},
     "features.reach": {"features.needs", "features.sources", "features.timeline"},
     "features.state": {"features.digest", "features.feature", "features.needs"},
+    "features.reasons": {"features.feature", "features.matrix", "features.words"},
     "features.feature": {"features.planner", "features.rows", "features.sources"},
     # Loading: what arrives, what a row must keep, what a source must keep; only `load` knows them all.
     "features.delivery": {"features.errors", "features.sources"},

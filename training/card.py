@@ -4,18 +4,29 @@ A frozen value saved beside the model. It is the contract between the two halves
 in which version, asked of whom, over which window; printed, it is the model's page.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Literal
 
 import msgspec
 
 from features.certificate import Seal
-from training.evaluate import Estimate, Report
+from training.findings import Group, Report
 from training.hazards import Hazards
 from training.model import Answers
+from training.resampling import Estimate
 
-__all__ = ["Card", "GradeCuts", "Judged", "Tested", "figures_of", "grade_cuts", "outlook_of"]
+__all__ = [
+    "Card",
+    "GradeCuts",
+    "InSegment",
+    "Judged",
+    "Tested",
+    "figures_of",
+    "grade_cuts",
+    "in_segments",
+    "outlook_of",
+]
 
 Tested = Literal["others", "everyone", "listed"]
 Figures = dict[str, dict[str, tuple[float, float, float]]]
@@ -43,10 +54,22 @@ class Judged(msgspec.Struct, frozen=True):
     figures: Figures
 
 
+class InSegment(msgspec.Struct, frozen=True):
+    """One group of a declared segment, or a month, on the test; no figures where it is too small to judge."""
+
+    segment: str
+    value: str
+    rows: int
+    happened: int
+    promised: float
+    figures: Figures
+
+
 class Card(msgspec.Struct, frozen=True, kw_only=True):
     """A model's page. `features` maps names to fingerprints, in the model's order; `levels` holds the categories among
     them, whose places are their numbers; `figures` holds by scorer and metric (value, low, high), out of sample, for
-    the wanted outcomes by the longest horizon, `outlook` for each outcome and horizon; dates are moments,
+    the wanted outcomes by the longest horizon, `outlook` for each outcome and horizon, `segments` by declared segment and
+    month of the test; dates are moments,
     `trained_through` the end of the last outcome window that was learned from; `certificate` the seal of its leak
     certificate; `settings` the numbers that shaped the trees, `settings_by` who chose them, in words;
     `tested` whom the test asks about: others than the fit, everyone at later dates, or a list."""
@@ -86,6 +109,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, float] = {}
     settings_by: str = ""
     tested: Tested = "others"
+    segments: list[InSegment] = []
 
     @property
     def horizon_days(self) -> int:
@@ -151,4 +175,12 @@ def outlook_of(report: Report) -> list[Judged]:
     return [
         Judged(c.outcome, c.horizon_days, c.outcomes, c.promised * report.rows, figures_of(c.scorers))
         for c in report.cells
+    ]
+
+
+def in_segments(groups: Iterable[Group]) -> list[InSegment]:
+    """Figures by segment and month as the card keeps them."""
+    return [
+        InSegment(g.segment, g.value, g.rows, g.outcomes, g.promised * g.rows, figures_of(g.scorers))
+        for g in groups
     ]

@@ -1,213 +1,212 @@
-"""The evaluation: every scorer on the same rows, with intervals, as the table one would show a sponsor.
+"""Examine a model: the report of a training run, and that of a registered model on what has happened since.
 
-Intervals are bootstrap percentiles over customers, so that a customer's several moments stay together. The
-calibration error of a resample is larger than that of the sample by the noise it adds; that excess is taken off.
+    python -m training.evaluate --task churn [--version 7 | --alias champion]
+
+A registered model is asked about the moments whose windows have closed since its test, everyone in the cohort; where none
+has, about the test's own moments and customers again, and the page says so. No moment is taken whose past reaches into
+what it learned from. The report is an MLflow run of its own, with the metric names that training runs have.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated
 
+import mlflow
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import typer
 
-from features.errors import NotTrainable
-from training.metrics import OF_PROBABILITIES, OF_RANKS, Metric
+from features.command import run
+from features.errors import BadModel
+from features.feature import Feature
+from features.feature_set import named
+from features.home import data_folder
+from features.matrix import Levels, matrix
+from features.warehouse import Warehouse, connect
+from training import registry
+from training.artefact import Loaded
+from training.card import Card
+from training.comparison import compare, grouped, outlook
+from training.dataset import Dataset, dataset, outcomes_by_horizon
+from training.examples import examples_of
+from training.findings import Figures, Report
+from training.model import Model
+from training.plan import STEP_DAYS
+from training.preflight import up_to
+from training.promote import moments_tested, moved
+from training.report import Seen, in_words, published
+from training.revision import revision
+from training.task import Task
+from training.tasks import task_named
 
-__all__ = ["Cell", "Estimate", "Report", "evaluate", "lead", "mean_by_customer", "outlook", "require_figures"]
+__all__ = ["Evaluated", "asked_at_a_date", "evaluate", "examined", "log_report", "seen"]
 
-REPLICATES = 200
-REPLICATES_OF_A_CELL = 60
-REPLICATES_OF_A_MEAN = 2000
-FEWEST_TO_JUDGE = 10
-TITLES = {
-    "auc": "ROC AUC",
-    "average_precision": "avg. precision",
-    "brier": "Brier",
-    "log_loss": "log loss",
-    "ece": "calib. error",
-    "lift_10": "lift top 10 %",
-}
-CELL_METRICS = ("auc", "log_loss", "ece", "lift_10")
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A figure with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} ({self.low:.3f}-{self.high:.3f})"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One outcome by one horizon: how many had it, and figures by scorer; none where too few had it to judge."""
-
-    outcome: str
-    horizon_days: int
-    outcomes: int
-    promised: float
-    scorers: Mapping[str, Mapping[str, Estimate]]
+MOST_DATES = 12
+ROWS_EXPLAINED = 5000
 
 
 @dataclass(frozen=True)
-class Report:
-    """Figures by scorer and metric, and by rule the model's lead over it in ROC AUC, paired."""
+class Evaluated:
+    """What an evaluation left: the report, which moments they were in words, the run and the page."""
 
-    task: str
-    rows: int
-    outcomes: int
-    scorers: Mapping[str, Mapping[str, Estimate]]
-    leads: Mapping[str, Estimate]
-    cells: tuple[Cell, ...] = ()
-
-    @property
-    def beaten(self) -> list[str]:
-        """The scorers that the model is ahead of, beyond chance."""
-        return [name for name, lead in self.leads.items() if lead.low > 0]
-
-    def values(self, scorer: str) -> dict[str, float]:
-        return {metric: estimate.value for metric, estimate in self.scorers[scorer].items()}
-
-    def table(self) -> pd.DataFrame:
-        """Scorers by metrics, as text with intervals."""
-        cells = {name: {TITLES[m]: str(e) for m, e in row.items()} for name, row in self.scorers.items()}
-        return pd.DataFrame(cells).T.reindex(columns=list(TITLES.values())).fillna("-")
-
-    def __str__(self) -> str:
-        share = self.outcomes / self.rows
-        head = f"{self.task}: {self.rows:,} tested, {self.outcomes:,} with the outcome ({share:.1%})"
-        return f"{head}\n{self.table().to_string()}{self._outlook()}"
-
-    def by_cell(self) -> pd.DataFrame:
-        """Outcomes by horizons, as text: how often it happened and was promised, and the figures of the probabilities."""
-        rows = [
-            {
-                "outcome": cell.outcome,
-                "days": cell.horizon_days,
-                "scorer": name,
-                "happened": f"{cell.outcomes:,}",
-                "promised": f"{cell.promised * self.rows:,.0f}" if name == "model" else "",
-                **{TITLES[m]: str(row[m]) for m in CELL_METRICS if m in row},
-            }
-            for cell in self.cells
-            for name, row in (cell.scorers or {"model": {}}).items()
-        ]
-        return pd.DataFrame(rows).fillna("-")
-
-    def _outlook(self) -> str:
-        several = len(self.cells) > 1
-        return f"\n\nby outcome and horizon\n{self.by_cell().to_string(index=False)}" if several else ""
+    report: Report
+    test: str
+    run_id: str
+    page: Path
 
 
-def evaluate(
-    task: str,
-    test: pd.DataFrame,
+def evaluate(task: Task, warehouse: Warehouse, loaded: Loaded, version: str, held_out: Iterable[str] | None = None) -> Evaluated:  # fmt: skip
+    """Examine a registered model on later closed moments and log the report as a run.
+
+    `held_out` names the customers of its test where they were listed. Raises `BadModel` when a feature is defined
+    otherwise today, and `NotPromoted` when the list is missing.
+    """
+    card, model = loaded.card, loaded.model
+    if away := moved(card):
+        raise BadModel(f"{task.name} version {version} was trained on other definitions of {', '.join(away[:5])}: train it again")  # fmt: skip
+    dates = later_dates(task, warehouse, card)
+    data = dataset(task, warehouse, dates or card.test_at)
+    rows = data.frame if dates else moments_tested(task, warehouse, card, held_out)
+    test = f"Version {version}, on moments since its test; everyone in the cohort is asked about."
+    if not dates:
+        test = f"Version {version}, on the moments of its test again: no window has closed since."
+    names = list(card.features)
+    asked = pa.Table.from_pandas(rows[names], preserve_index=False)
+    values = matrix(asked, names, card.levels)
+    outlooks = {"model": model.outlook(values)}
+    probabilities = {"model": model.propensities(outlooks["model"])}
+    ranks = {rule.name: rule.score(rows) for rule in task.rules}
+    report = examined(task, rows, probabilities, ranks, outlooks, asked_at_a_date(data))
+    shown = seen(model, named(names), card.levels, values, rows, probabilities["model"], data.excluded, test)
+    with tempfile.TemporaryDirectory() as scratch, registry.tracked(f"evaluate {task.name}") as active:
+        files = published(Path(scratch), task, card, report, shown)
+        mlflow.set_tags(
+            {"task": task.name, "job": "evaluate", "evaluated_version": version, "model_digest": model.digest}
+        )
+        mlflow.set_tags({"code_revision": revision(), "data_digest": data.digest})
+        moments = ", ".join(f"{date:%Y-%m-%d}" for date in sorted(rows["as_of"].unique()))
+        mlflow.log_params({"task": task.name, "version": version, "test_moments": moments})
+        log_report(report, files)
+        page = data_folder() / "report" / f"{task.name}-version-{version}-evaluated.html"
+        page.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(files[0], page)
+    return Evaluated(report, test, active.info.run_id, page)
+
+
+def later_dates(task: Task, warehouse: Warehouse, card: Card) -> list[datetime]:
+    """The closed moments after a card's test, as far apart as in training, none in what the model learned from."""
+    last = task.latest_closed(warehouse)
+    earliest = max(card.trained_through, max(card.test_at) + timedelta(days=1))
+    if task.occasions is not None:
+        dates = sorted(task.occasions.days(warehouse))
+    else:
+        dates = [last - timedelta(days=STEP_DAYS * step) for step in range(MOST_DATES)][::-1]
+    return [date for date in dates if earliest <= date <= last][-MOST_DATES:]
+
+
+def examined(
+    task: Task,
+    rows: pd.DataFrame,
     probabilities: Mapping[str, np.ndarray],
     ranks: Mapping[str, np.ndarray],
-    *,
-    replicates: int = REPLICATES,
-    seed: int = 7,
+    outlooks: Mapping[str, np.ndarray],
+    asked: int,
 ) -> Report:
-    """Compare scorers on the test rows (customer_id, outcome). `probabilities` and `ranks` hold their scores;
-    the one called "model" is compared, pair by pair, with all others."""
-    outcome = test["outcome"].to_numpy(dtype=np.float64)
-    scores = {**probabilities, **ranks}
-    draws = [np.ones(len(test)), *_weights(test["customer_id"], replicates, seed)]
-    scorers, aucs = {}, {}
-    for name, score in scores.items():
-        metrics = {**OF_RANKS, **(OF_PROBABILITIES if name in probabilities else {})}
-        figures = {metric: np.array([f(outcome, score, w) for w in draws]) for metric, f in metrics.items()}
-        aucs[name] = figures["auc"]
-        if "ece" in figures:
-            figures["ece"] = _without_excess(figures["ece"])
-        scorers[name] = {metric: _estimate(values) for metric, values in figures.items()}
-    leads = {name: _estimate(aucs["model"] - aucs[name]) for name in scores if name != "model"}
-    return Report(task, len(test), int(outcome.sum()), scorers, leads)
+    """The report on tested moments (features with categories as text), in words, by outcome, horizon, segment and month.
+    `asked` is how many may be asked about at a date, `outlooks` are (rows x horizons x kinds) by scorer."""
+    report = compare(task.name, rows, probabilities, ranks, campaign=task.campaign(asked))
+    came = outcomes_by_horizon(task, rows)
+    cells = outlook(rows, task.kinds, task.horizons_days, came, outlooks)
+    report = grouped(replace(report, cells=cells), rows, probabilities["model"], ranks)
+    return replace(report, words=in_words(task, report))
 
 
-def outlook(
-    test: pd.DataFrame,
-    kinds: Sequence[str],
-    horizons_days: Sequence[int],
-    outcomes: np.ndarray,
-    promised: Mapping[str, np.ndarray],
-) -> tuple[Cell, ...]:
-    """Every outcome by every horizon. `outcomes` (0/1) and each scorer's promises are (rows x horizons x kinds)."""
-    cells = []
-    for m, kind in enumerate(kinds):
-        for k, days in enumerate(horizons_days):
-            came = outcomes[:, k, m]
-            had, chances = int(came.sum()), {name: p[:, k, m] for name, p in promised.items()}
-            judged: Mapping[str, Mapping[str, Estimate]] = {}
-            if min(had, len(came) - had) >= FEWEST_TO_JUDGE:
-                rows = test[["customer_id"]].assign(outcome=came)
-                judged = evaluate(kind, rows, chances, {}, replicates=REPLICATES_OF_A_CELL).scorers
-            cells.append(Cell(kind, days, had, float(chances["model"].mean()), judged))
-    return tuple(cells)
+def asked_at_a_date(data: Dataset, dates: Sequence[datetime] | None = None) -> int:
+    """How many customers may be asked about at a date of the test, on average."""
+    moments = data.frame["as_of"]
+    chosen = moments[moments.isin(dates)] if dates is not None else moments
+    return round(len(chosen) / chosen.nunique())
 
 
-def mean_by_customer(
-    values: np.ndarray, customer_ids: pd.Series, *, replicates: int = REPLICATES_OF_A_MEAN, seed: int = 7
-) -> Estimate:
-    """The mean of a value per row, such as a difference of two scorers, customers drawn again."""
-    customers, count = pd.factorize(customer_ids)[0], customer_ids.nunique()
-    sums, rows = np.bincount(customers, values, count), np.bincount(customers, minlength=count)
-    generator = np.random.default_rng(seed)
-    drawn = (generator.integers(0, count, count) for _ in range(replicates))
-    means = [sums[who].sum() / rows[who].sum() for who in drawn]
-    return _estimate(np.r_[values.mean(), means])
+def seen(
+    model: Model,
+    features: Sequence[Feature],
+    levels: Levels,
+    values: np.ndarray,
+    tested: pd.DataFrame,
+    probability: np.ndarray,
+    excluded: pd.DataFrame,
+    test: str,
+) -> Seen:
+    """What the page shows of a model besides figures; `values` are the tested rows as it reads them."""
+    weight = np.abs(model.contributions(values[:ROWS_EXPLAINED])[:, :-1]).mean(axis=0)
+    by_concept = pd.Series(weight).groupby([feature.concept for feature in features]).sum()
+    concepts = dict((by_concept / by_concept.sum()).sort_values(ascending=False))
+    examples = examples_of(model, features, levels, values, tested, probability)
+    return Seen(tested, probability, concepts, examples, excluded, test)
 
 
-def lead(
-    metric: Metric,
-    test: pd.DataFrame,
-    score: np.ndarray,
-    other: np.ndarray | None = None,
-    *,
-    replicates: int = REPLICATES,
-    seed: int = 7,
-) -> Estimate:
-    """A metric of `score` on the test rows (customer_id, outcome), less that of `other` on the same redrawn customers."""
-    outcome = test["outcome"].to_numpy(dtype=np.float64)
-    draws = [np.ones(len(test)), *_weights(test["customer_id"], replicates, seed)]
-    less = [metric(outcome, other, w) for w in draws] if other is not None else [0.0] * len(draws)
-    return _estimate(np.array([metric(outcome, score, w) for w in draws]) - np.array(less))
+def log_report(report: Report, files: Sequence[Path]) -> None:
+    """Metrics and files of a report to the active run."""
+    figures = _flat("", report.scorers) | {"rows_test": report.rows, "outcomes_test": report.outcomes}
+    for cell in report.cells:
+        figures |= _flat(f"{cell.outcome}.{cell.horizon_days}d.", cell.scorers)
+    if report.gains is not None:
+        figures |= _flat("", {"model": {"best_list_share": report.gains.best}})
+    figures |= _flat("", {"model": {f"times.{name}": e for name, e in (report.multiples or {}).items()}})
+    for group in (*report.segments, *report.months):
+        for metric in ("auc", "ece"):
+            if group.scorers:
+                name = f"model.{metric}.segment.{group.segment}.{_plain(group.value)}"
+                figures[name] = group.scorers["model"][metric].value
+    mlflow.log_metrics({name: figure for name, figure in figures.items() if np.isfinite(figure)})
+    for file in files:
+        mlflow.log_artifact(str(file), "report")
 
 
-def require_figures(report: Report) -> None:
-    """Raise `NotTrainable` when a figure of the model is not a number: such a model is never registered."""
-    bad = [
-        name for name, e in report.scorers["model"].items() if not np.isfinite([e.value, e.low, e.high]).all()
-    ]
-    if bad:
-        raise NotTrainable(
-            f"{report.task}: {', '.join(bad)} of the model cannot be computed on {report.rows:,} tested moments of which "
-            f"{report.outcomes:,} had the outcome; test on more customers or dates"
-        )
+def _flat(prefix: str, scorers: Mapping[str, Figures]) -> dict[str, float]:
+    """`scorer.metric` with `.low` and `.high`: the names metrics have in every run."""
+    figures: dict[str, float] = {}
+    for scorer, row in scorers.items():
+        for metric, e in row.items():
+            name = f"{prefix}{scorer}.{metric}"
+            figures |= {name: e.value, f"{name}.low": e.low, f"{name}.high": e.high}
+    return figures
 
 
-def _weights(customer_ids: pd.Series, replicates: int, seed: int) -> np.ndarray:
-    """How often each row is drawn when customers are drawn with replacement."""
-    customers, count = pd.factorize(customer_ids)[0], customer_ids.nunique()
-    generator = np.random.default_rng(seed)
-    drawn = [np.bincount(generator.integers(0, count, count), minlength=count) for _ in range(replicates)]
-    return np.array(drawn, dtype=np.float64).reshape(replicates, count)[:, customers]
+def _plain(value: str) -> str:
+    """A group's name as a metric's may be: letters, digits and a few signs."""
+    return "".join(sign if sign.isalnum() or sign in "-. " else "_" for sign in value)
 
 
-def _without_excess(values: np.ndarray) -> np.ndarray:
-    """Resampled values moved so that their mean is the estimate, never below nought."""
-    if len(values) < 2:
-        return values
-    return np.asarray(np.r_[values[0], np.maximum(values[1:] - (values[1:].mean() - values[0]), 0)])
+app = typer.Typer(add_completion=False)
 
 
-def _estimate(values: np.ndarray) -> Estimate:
-    """The first value with the 2.5 and 97.5 percentiles of the others."""
-    if len(values) < 2:
-        return Estimate(float(values[0]), float("nan"), float("nan"))
-    low, high = np.percentile(values[1:], [2.5, 97.5])
-    return Estimate(float(values[0]), float(low), float(high))
+@app.command()
+def main(
+    task: Annotated[str, typer.Option(help="name of the task")],
+    version: Annotated[
+        str, typer.Option(help="the registered version, or latest; default: what --alias names")
+    ] = "",
+    alias: Annotated[str, typer.Option(help="an alias of the registry")] = registry.CHAMPION,
+    held_out: Annotated[
+        Path | None, typer.Option(help="the customer ids it was tested on, if listed")
+    ] = None,
+) -> None:
+    """Examine a registered model again on the moments that have closed since its test."""
+    warehouse = connect()
+    chosen = task_named(task, warehouse)
+    number = registry.version_of(task) if version == "latest" else version or registry.aliased(task, alias)
+    loaded = registry.fetched(task, number)
+    ids = held_out.read_text().split() if held_out else None
+    made = evaluate(up_to(chosen, loaded.card.horizon_days), warehouse, loaded, number, ids)
+    print(f"{made.test}\n{made.report}\nrun     {made.run_id}\nreport  {made.page}")
+
+
+if __name__ == "__main__":
+    run(app)

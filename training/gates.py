@@ -15,18 +15,17 @@ import numpy as np
 import pandas as pd
 
 from training.card import Card
-from training.evaluate import Estimate, lead
 from training.history import PASSED, REFUSED, RESERVED, Finding
-from training.metrics import auc, ece, ece_by_chance, lift_at, log_loss
+from training.metrics import ece, ece_by_chance
+from training.ranking import aucs, lifts, log_losses
+from training.resampling import Estimate, lead
+from training.segments import FEWEST_OUTCOMES, enough, groups_of
 
-__all__ = ["GATES", "SEGMENTS", "Evidence", "Verdict", "judged"]
+__all__ = ["GATES", "Evidence", "Verdict", "judged"]
 
 MOST_ECE = 0.01
 MOST_ECE_OF_SEGMENT = 0.03
 LEAST_OF_LIFT = 0.5
-FEWEST_ROWS = 300
-FEWEST_OUTCOMES = 20
-SEGMENTS = ("tier", "newest_car_power_type", "region", "lifecycle_stage_name")
 
 
 @dataclass(frozen=True)
@@ -91,14 +90,14 @@ def golden(e: Evidence) -> Iterator[Finding]:
 
 def beats_rules(e: Evidence) -> Iterator[Finding]:
     for name, rank in e.ranks.items():
-        gain = lead(auc, e.rows, e.probability, rank)
+        gain = lead(aucs, e.rows, e.probability, rank)
         measured, allowed = _signed(gain), "ROC AUC ahead"
         if gain.value <= 0:
             yield _finding(f"rule {name}", measured, allowed, False, f"behind {name}: ROC AUC {measured}")
         elif gain.low > 0:
             yield _finding(f"rule {name}", measured, allowed, True, f"ahead of {name}, beyond chance")
         else:
-            no_better = e.served is None or lead(auc, e.rows, e.served, rank).low <= 0
+            no_better = e.served is None or lead(aucs, e.rows, e.served, rank).low <= 0
             words = f"ahead of {name}, but not beyond chance: ROC AUC {measured}"
             yield _should(f"rule {name}", measured, allowed, False, no_better, words)
 
@@ -109,9 +108,9 @@ def keeps_up(e: Evidence) -> Iterator[Finding]:
         yield _finding("champion", "-", "not behind", not e.unlike, words)
         return
     stay = _top(e.probability)[_top(e.served)].mean()
-    for name, metric, sign in (("log loss", log_loss, -1), ("ROC AUC", auc, 1)):
+    for name, figure, sign in (("log loss", log_losses, -1), ("ROC AUC", aucs, 1)):
         pair = (e.probability, e.served) if sign > 0 else (e.served, e.probability)
-        gain = lead(metric, e.rows, *pair)
+        gain = lead(figure, e.rows, *pair)
         fine = gain.high >= 0
         said = "ahead of" if gain.low > 0 else "level with" if fine else "behind"
         words = f"{said} champion {e.champion} in {name}: better by {_signed(gain)}; {stay:.0%} of its top tenth stay{e.note}"
@@ -147,17 +146,17 @@ def stable_top(e: Evidence) -> Iterator[Finding]:
     """No date at which the top tenth finds less than half of what it finds on average, beyond chance.
 
     Each date has its own top tenth, as each campaign has its own list."""
-    lift, lifts = lift_at(0.10), []
+    lift, found = lifts(0.10), []
     for date in sorted(e.rows["as_of"].unique()):
         inside = (e.rows["as_of"] == date).to_numpy()
         if e.rows.loc[inside, "outcome"].sum() >= FEWEST_OUTCOMES:
-            lifts.append((lead(lift, e.rows[inside], e.probability[inside]), date, inside))
-    if len(lifts) < 2:
+            found.append((lead(lift, e.rows[inside], e.probability[inside]), date, inside))
+    if len(found) < 2:
         words = "fewer than two dates with enough outcomes: nothing to compare"
         yield Finding("top tenth", "-", f"{LEAST_OF_LIFT} of the mean", PASSED, words)
         return
-    mean = float(np.mean([found.value for found, *_ in lifts]))
-    worst, date, inside = min(lifts, key=lambda one: one[0].value)
+    mean = float(np.mean([one.value for one, *_ in found]))
+    worst, date, inside = min(found, key=lambda one: one[0].value)
     no_better = e.served is None or (
         worst.value >= lead(lift, e.rows[inside], e.served[inside], replicates=0).value
     )
@@ -196,11 +195,10 @@ def _chance(rows: pd.DataFrame, probability: np.ndarray, share: float = 0.95) ->
 
 
 def _segments(rows: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
-    for column in SEGMENTS:
-        for value, group in rows.groupby(column, observed=True) if column in rows else ():
-            had = group["outcome"].sum()
-            if len(group) >= FEWEST_ROWS and min(had, len(group) - had) >= FEWEST_OUTCOMES:
-                yield f"{column} {value}", (rows[column] == value).to_numpy(dtype=bool, na_value=False)
+    """The groups of the declared segments that are large enough to judge."""
+    for segment, value, inside in groups_of(rows):
+        if enough(int(inside.sum()), int(rows["outcome"].to_numpy()[inside].sum())):
+            yield f"{segment.name} {value}", inside
 
 
 def _top(probability: np.ndarray) -> np.ndarray:

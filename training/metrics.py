@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 __all__ = [
+    "BINS",
     "OF_PROBABILITIES",
     "OF_RANKS",
     "Metric",
     "auc",
     "average_precision",
+    "bins_of",
     "brier",
     "ece",
     "ece_by_chance",
@@ -68,7 +70,7 @@ def log_loss(outcome: np.ndarray, probability: np.ndarray, weight: np.ndarray) -
 
 def ece(outcome: np.ndarray, probability: np.ndarray, weight: np.ndarray) -> float:
     """Expected calibration error: mean gap between promised and happened over ten bins of equal size."""
-    bins = _bins(probability)
+    bins = bins_of(probability)
     promised = np.bincount(bins, weight * probability, BINS)
     happened = np.bincount(bins, weight * outcome, BINS)
     return float(np.abs(promised - happened).sum() / weight.sum())
@@ -89,7 +91,7 @@ def ece_by_chance(
     bootstrap by cluster of Cameron, Gelbach and Miller 2008).
     """
     who, count = np.unique(customers, return_inverse=True)[1], len(np.unique(customers))
-    place = who * BINS + _bins(probability)
+    place = who * BINS + bins_of(probability)
     gaps = np.bincount(place, probability - outcome, count * BINS).reshape(count, BINS)
     generator = np.random.default_rng(seed)
     signs = (generator.integers(0, 2, count) * 2.0 - 1.0 for _ in range(draws))
@@ -99,12 +101,15 @@ def ece_by_chance(
 OF_RANKS: Mapping[str, Metric] = {
     "auc": auc,
     "average_precision": average_precision,
+    "lift_1": lift_at(0.01),
+    "lift_5": lift_at(0.05),
     "lift_10": lift_at(0.10),
+    "lift_20": lift_at(0.20),
 }
 OF_PROBABILITIES: Mapping[str, Metric] = {"brier": brier, "log_loss": log_loss, "ece": ece}
 
 
-def _bins(probability: np.ndarray) -> np.ndarray:
+def bins_of(probability: np.ndarray) -> np.ndarray:
     edges = np.quantile(probability, np.linspace(0, 1, BINS + 1)[1:-1])
     return np.searchsorted(edges, probability, side="right")
 

@@ -40,7 +40,7 @@ from training.preflight import up_to
 from training.task import Task
 from training.tasks import task_named
 
-__all__ = ["back", "judge", "moments_tested", "promote", "promoted_if_fit", "table"]
+__all__ = ["back", "judge", "moments_tested", "moved", "promote", "promoted_if_fit", "table"]
 
 STYLES = {"passed": "green", "reserved": "yellow", "refused": "red"}
 
@@ -157,7 +157,7 @@ def _promised(loaded: Loaded, rows: pd.DataFrame) -> np.ndarray:
     return loaded.model.probabilities(read)
 
 
-def _moved(card: Card) -> list[str]:
+def moved(card: Card) -> list[str]:
     """Features that are gone, or defined otherwise today."""
     today = {name: FEATURES[name].fingerprint for name in card.features if name in FEATURES}
     return [name for name, mark in card.features.items() if today.get(name) != mark]
@@ -168,13 +168,13 @@ def _broken(challenger: Loaded) -> str:
         challenger.self_test()
     except BadModel as error:
         return str(error)
-    moved = _moved(challenger.card)
-    return f"defined otherwise today: {', '.join(moved[:5])}; train it again" if moved else ""
+    away = moved(challenger.card)
+    return f"defined otherwise today: {', '.join(away[:5])}; train it again" if away else ""
 
 
 def _unfit(version: str, card: Card) -> str:
-    moved = _moved(card)
-    return f"champion {version} cannot serve: {', '.join(moved[:5])} defined otherwise today" if moved else ""
+    away = moved(card)
+    return f"champion {version} cannot serve: {', '.join(away[:5])} defined otherwise today" if away else ""
 
 
 def _unlike(version: str, champion: Card, challenger: Card) -> str:

@@ -35,6 +35,7 @@ from training.card import Card
 __all__ = [
     "CHAMPION",
     "Champion",
+    "aliased",
     "champion",
     "champion_version",
     "champions",
@@ -124,9 +125,21 @@ def set_champion(task: str, version: str, words: str) -> None:
 
 def champion_version(task: str) -> str | None:
     """The version that serves; None where nothing was promoted."""
+    return _version_at(task, CHAMPION)
+
+
+def aliased(task: str, alias: str) -> str:
+    """The version an alias names. Raises `NoChampion` when it names none."""
+    found = _version_at(task, alias)
+    if found is None:
+        raise NoChampion(f"no version of {task!r} is called {alias!r}; name one with --version")
+    return found
+
+
+def _version_at(task: str, alias: str) -> str | None:
     with _answering():
         try:
-            return str(_client().get_model_version_by_alias(task, CHAMPION).version)
+            return str(_client().get_model_version_by_alias(task, alias).version)
         except MlflowException as error:
             if error.error_code in ABSENT:
                 return None

@@ -16,11 +16,15 @@ from features import timeline
 from features.cohorts import Cohort
 from features.feature_set import FEATURES
 from features.warehouse import Warehouse
+from training.campaign import CAPACITY_SHARE, Campaign, Worth
 from training.model import Answers
 from training.outcomes import Outcome
 from training.rules import Rule
+from training.words import Words
 
 __all__ = ["Occasions", "Task"]
+
+CUSTOMERS = Words("customers", "位客户")
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,10 @@ class Occasions:
 class Task:
     """`horizons_days` rise; `wanted` names the kinds of outcome that the propensity is the sum of (default: all);
     `silence` names the outcome that consists in nothing happening; `purpose` is the consent that using the score
-    needs; `rules` are what a model must beat; `occasions` are for cohorts that are met on few days only."""
+    needs; `rules` are what a model must beat; `occasions` are for cohorts that are met on few days only.
+
+    For the report: `who` is asked and what they `do` ("order within {days} days"); `capacity` customers can be called at a
+    time (0: a tenth of those asked about); `worth` says what a call costs and an outcome is worth."""
 
     name: str
     question: str
@@ -58,6 +65,10 @@ class Task:
     occasions: Occasions | None = None
     gap_days: int = 0
     purpose: str = "marketing"
+    who: Words = CUSTOMERS
+    do: Words | None = None
+    capacity: int = 0
+    worth: Worth | None = None
 
     def __post_init__(self) -> None:
         if not self.horizons_days or list(self.horizons_days) != sorted(set(self.horizons_days)):
@@ -84,6 +95,20 @@ class Task:
     def wanted_places(self) -> tuple[int, ...]:
         """Where the wanted kinds stand among `kinds`."""
         return tuple(n for n, kind in enumerate(self.kinds) if not self.wanted or kind in self.wanted)
+
+    @property
+    def does(self) -> Words:
+        """What those with the outcome do by the longest horizon, in words."""
+        named = " or ".join(self.kinds[place] for place in self.wanted_places)
+        said = self.do or Words(
+            f'have the outcome "{named}" within {{days}} days', f"在{{days}}天内出现“{named}”"
+        )
+        return said.filled(days=self.horizon_days)
+
+    def campaign(self, asked: int) -> Campaign:
+        """The list that the CRM has time for where `asked` customers may be asked about at a date."""
+        listed = min(self.capacity, asked) or max(round(CAPACITY_SHARE * asked), 1)
+        return Campaign(asked, listed, self.worth)
 
     @property
     def watches(self) -> frozenset[str]:

@@ -4,8 +4,7 @@ python -m training.train --task churn
 """
 
 import shutil
-import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -28,11 +27,12 @@ from features.home import data_folder, warehouse_address, without_secrets
 from features.timeline import moment_named
 from features.warehouse import Warehouse, connect
 from training import artefact, registry
-from training.card import Card, figures_of, grade_cuts, outlook_of
+from training.card import Card, figures_of, grade_cuts, in_segments, outlook_of
 from training.challenger import fit_linear, linear_probabilities
-from training.dataset import Dataset, Parts, dataset, facts, outcomes_by_horizon, split, telling
-from training.evaluate import Estimate, Report, evaluate, outlook, require_figures
-from training.figures import draw
+from training.comparison import require_figures
+from training.dataset import Dataset, Parts, dataset, facts, split, telling
+from training.evaluate import asked_at_a_date, examined, log_report, seen
+from training.findings import Report
 from training.gates import Verdict
 from training.kept import CERTIFICATE, MODEL, PAGE, kept
 from training.leak_hunt import certificate
@@ -40,7 +40,8 @@ from training.model import FIXED, Model, Settings, fit, numbers
 from training.plan import Plan, plan
 from training.preflight import preflight, up_to
 from training.promote import judge, promoted_if_fit, table
-from training.report import render
+from training.report import published
+from training.revision import revision
 from training.task import Task
 from training.tasks import task_named
 
@@ -48,6 +49,8 @@ __all__ = ["Prepared", "Trained", "fitted", "prepare", "revision", "train"]
 
 Oracle = Callable[[pd.DataFrame], np.ndarray]
 RUNTIME = ("lightgbm", "numpy", "pandas")
+REPORT = "report"
+TEST = "On the test of the training run."
 
 
 @dataclass(frozen=True)
@@ -111,9 +114,8 @@ def train(
         **{name: model.propensities(outlook) for name, outlook in outlooks.items() if name != "model"},
     }
     ranks = {rule.name: rule.score(parts.test) for rule in task.rules}
-    report = evaluate(task.name, parts.test, probabilities, ranks)
-    came = outcomes_by_horizon(task, parts.test)
-    report = replace(report, cells=outlook(parts.test, task.kinds, task.horizons_days, came, outlooks))
+    seen_at = data.frame.loc[parts.test.index]  # categories as text
+    report = examined(task, seen_at, probabilities, ranks, outlooks, asked_at_a_date(data, planned.test))
     require_figures(report)
     certified = certificate(task, warehouse, planned, data)
     card = _card(task, planned, data, parts, model, report, probabilities["model"], certified.seal)
@@ -121,16 +123,21 @@ def train(
     page = data_folder() / "report" / f"{task.name}.html"
     with kept(task.name) as place:
         folder = artefact.write(model, card, artefact.golden_rows(tested), place / MODEL)
-        pictures = draw(place / "figures", parts.test["outcome"].to_numpy(), probabilities, ranks)
+        shown = seen(
+            model, data.features, card.levels, tested, seen_at, probabilities["model"], data.excluded, TEST
+        )
+        (place / REPORT).mkdir()
+        files = published(place / REPORT, task, card, report, shown)
         page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(render(card, report, pictures, _concepts(model, data, tested), data.excluded))
+        shutil.copy(files[0], page)
         shutil.copy(page, place / PAGE)
         (place / CERTIFICATE).write_bytes(certified.to_json())
         with registry.tracked(f"train {task.name}") as active:
-            _log(task, card, report, data, parts, [page, *pictures.values()])
+            _log(task, card, data, parts)
+            log_report(report, files)
             _log_certificate(certified)
             loaded = artefact.read(folder)
-            verdict = judge(task, data.frame.loc[parts.test.index], loaded)
+            verdict = judge(task, seen_at, loaded)
             number = registry.register(task.name, folder, card)
             promoted = promoted_if_fit(loaded, number, verdict)
             mlflow.set_tags(
@@ -183,6 +190,7 @@ def _card(
         grades=grade_cuts(latest.tolist(), last),
         figures=figures_of(report.scorers),
         outlook=outlook_of(report),
+        segments=in_segments((*report.segments, *report.months)),
         beaten=report.beaten,
         rules=[rule.name for rule in task.rules],
         rule_sentences={rule.name: rule.sentence for rule in task.rules},
@@ -195,15 +203,15 @@ def _card(
     )
 
 
-def _concepts(model: Model, data: Dataset, rows: np.ndarray) -> Mapping[str, float]:
-    """Share of the mean absolute contribution per concept, largest first."""
-    weight = np.abs(model.contributions(rows[:5000])[:, :-1]).mean(axis=0)
-    by_concept = pd.Series(weight).groupby([feature.concept for feature in data.features]).sum()
-    return dict((by_concept / by_concept.sum()).sort_values(ascending=False))
-
-
-def _log(task: Task, card: Card, report: Report, data: Dataset, parts: Parts, files: list[Path]) -> None:
-    mlflow.set_tags({"task": task.name, "code_revision": card.code_revision, "data_digest": card.data_digest})
+def _log(task: Task, card: Card, data: Dataset, parts: Parts) -> None:
+    mlflow.set_tags(
+        {
+            "task": task.name,
+            "job": "train",
+            "code_revision": card.code_revision,
+            "data_digest": card.data_digest,
+        }
+    )
     horizons = ", ".join(map(str, task.horizons_days))
     mlflow.log_params(
         {"task": task.name, "horizons_days": horizons, "gap_days": task.gap_days, "cut": card.cut}
@@ -213,51 +221,19 @@ def _log(task: Task, card: Card, report: Report, data: Dataset, parts: Parts, fi
         mlflow.log_param(
             f"{part}_moments", ", ".join(f"{date:%Y-%m-%d}" for date in getattr(card, f"{part}_at"))
         )
-    figures = _flat("", report.scorers) | {"rows_test": report.rows, "outcomes_test": report.outcomes}
-    for cell in report.cells:
-        figures |= _flat(f"{cell.outcome}.{cell.horizon_days}d.", cell.scorers)
-    mlflow.log_metrics({name: figure for name, figure in figures.items() if np.isfinite(figure)})
     source = CodeDatasetSource(
         {"warehouse": without_secrets(warehouse_address()), "code_revision": card.code_revision}
     )
     mlflow.log_input(
         MetaDataset(source=source, name=f"{task.name} moments", digest=data.digest), context="training"
     )
-    for file in files:
-        mlflow.log_artifact(str(file), "report")
     mlflow.log_text(card.to_json().decode(), "card.json")
     mlflow.log_dict(facts(task, data, parts), "dataset.json")
-
-
-def _flat(prefix: str, scorers: Mapping[str, Mapping[str, Estimate]]) -> dict[str, float]:
-    """`scorer.metric` with `.low` and `.high`: the names metrics have in every run."""
-    figures: dict[str, float] = {}
-    for scorer, row in scorers.items():
-        for metric, e in row.items():
-            name = f"{prefix}{scorer}.{metric}"
-            figures |= {name: e.value, f"{name}.low": e.low, f"{name}.high": e.high}
-    return figures
 
 
 def _log_certificate(certified: Certificate) -> None:
     mlflow.log_text(certified.to_json().decode(), "certificate.json")
     mlflow.set_tags({"certificate": certified.digest, "leaks": ", ".join(certified.leaks[:20]) or "none"})
-
-
-def revision() -> str:
-    """The commit of the code, with a mark when files differ from it; "unknown" outside a checkout."""
-    try:
-        here = Path(__file__).parent
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return described.stdout.strip()
 
 
 app = typer.Typer(add_completion=False)

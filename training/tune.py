@@ -24,9 +24,9 @@ from features.command import run
 from features.home import data_folder
 from features.warehouse import Warehouse, connect
 from training import registry
-from training.evaluate import Estimate, mean_by_customer
 from training.model import FIXED, Model, numbers
 from training.preflight import up_to
+from training.resampling import Estimate, mean_by_customer
 from training.search import SPACE, Study, inner, search
 from training.task import Task
 from training.tasks import task_named

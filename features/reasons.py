@@ -1,21 +1,32 @@
 """Reasons: what moved one score, by group of features, in words a CRM user reads.
 
 Contributions are exact tree SHAP values on the log-odds scale. Those of one concept are added up; the concept
-speaks through its strongest feature, with the customer's own value.
+speaks through its strongest feature, with the customer's own value. Scores and reports say it by this one definition.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
+import msgspec
 import numpy as np
 
 from features.feature import Feature
 from features.matrix import Levels
 from features.words import UNITS, UNSAID
-from serving.contract import Direction, Reason
 
-__all__ = ["Explainer"]
+__all__ = ["Direction", "Explainer", "Reason"]
 
 MOST_REASONS = 3
+Direction = Literal["raises", "lowers"]
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """A group of features and what it does to this score, in words."""
+
+    concept: str
+    direction: Direction
+    en: str
+    zh: str
 
 
 class Explainer:
