@@ -24,7 +24,7 @@ from rich.console import Console
 import features
 from features.cohorts import active_owners
 from training.challenger import fit_linear, linear_probabilities
-from training.evaluate import evaluate
+from training.comparison import compare
 from training.metrics import auc
 from training.model import numbers
 from training.outcomes import Happens
@@ -95,7 +95,7 @@ model = fitted(workshop_visit, made)
 test, names = made.parts.test, made.data.names
 linear = fit_linear(made.parts.fit, names, made.categories)
 promised = model.probabilities(numbers(test, names))
-report = evaluate(
+report = compare(
     workshop_visit.name,
     test,
     {"model": promised, "linear": linear_probabilities(linear, test, names)},

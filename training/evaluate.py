@@ -191,7 +191,7 @@ app = typer.Typer(add_completion=False)
 def main(
     task: Annotated[str, typer.Option(help="name of the task")],
     version: Annotated[
-        str, typer.Option(help="the registered version, or latest; default: what --alias names")
+        str, typer.Option(help="the registered version, or latest; default: the alias's")
     ] = "",
     alias: Annotated[str, typer.Option(help="an alias of the registry")] = registry.CHAMPION,
     held_out: Annotated[

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from training.findings import Report
 from training.metrics import BINS, bins_of
@@ -73,13 +73,13 @@ def _gains(axes: Axes, report: Report) -> None:
         curves, unit = dict(gains.curves), "yuan"
         mark = (gains.best.value, float(curves["model"][0].max()))
         axes.plot(*mark, "o", color=OURS, markersize=6, zorder=4)
-        axes.annotate(f"best: {gains.best.value:.0%}", mark, (0, 7), textcoords="offset points", ha="center", color=OURS)  # fmt: skip
+        axes.annotate(f"best: {100 * gains.best.value:.0f} %", mark, (0, 7), textcoords="offset points", ha="center", color=OURS)  # fmt: skip
         axes.axhline(0, color="#dddddd", linewidth=1, zorder=0)
     else:
         each = campaign.asked * report.outcomes / report.rows
         curves, unit = {name: each * curve for name, curve in (report.lists or {}).items()}, "outcomes found"
     for name in ("model", *([best] if best else [])):
-        _curve(axes, campaign.shares, curves[name], name, list(report.scorers), band=True)
+        _curve(axes, campaign.shares, curves[name], name, list(report.scorers), band=name == "model")
     at_random = curves["model"][0][-1] * campaign.shares
     axes.plot(campaign.shares, at_random, color=PALE, linewidth=1.2, label="random")
     axes.axvline(campaign.share, color="#999999", linewidth=1, linestyle=":")
@@ -121,7 +121,8 @@ def _reliability(axes: Axes, outcome: np.ndarray, probability: np.ndarray, custo
     axes.text(0.98, 0.03, f"{counts} moments a point,\n{with_it[0].min():,.0f} to {with_it[0].max():,.0f} outcomes", transform=axes.transAxes, ha="right", fontsize=8, color="#555555")  # fmt: skip
     axes.set(xlabel="promised", ylabel="happened", title="Do the probabilities hold?", xlim=(0, top), ylim=(0, top))  # fmt: skip
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(PercentFormatter(1.0, decimals=None, symbol=" %"))
+        axis.set_major_locator(MaxNLocator(5))
+        axis.set_major_formatter(PercentFormatter(1.0, decimals=0 if top > 0.1 else 1, symbol=" %"))
 
 
 def _scores(axes: Axes, outcome: np.ndarray, probability: np.ndarray) -> None:

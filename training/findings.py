@@ -149,10 +149,7 @@ class Report:
         told |= _titled(group.scorers["model"], OF_GROUPS)
         if self.best_rule and self.best_rule in group.scorers:
             rule = group.scorers[self.best_rule]
-            told |= {
-                f"{self.best_rule}: {title}": text
-                for title, text in _titled(rule, ("auc", "lift_10")).items()
-            }
+            told[f"lift of {self.best_rule}"] = said("lift_10", rule["lift_10"])
         return told
 
 

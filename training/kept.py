@@ -19,9 +19,9 @@ from features.errors import NoRegistry
 from features.home import data_folder, tracking_uri, without_secrets
 from training import artefact, registry
 
-__all__ = ["CERTIFICATE", "MODEL", "PAGE", "kept", "register_kept"]
+__all__ = ["CERTIFICATE", "MODEL", "REPORT", "kept", "register_kept"]
 
-MODEL, CERTIFICATE, PAGE = "model", "certificate.json", "report.html"
+MODEL, CERTIFICATE, REPORT = "model", "certificate.json", "report"
 
 
 @contextmanager
@@ -63,8 +63,8 @@ def register_kept(task: str, place: Path) -> str:
             mlflow.log_metrics({f"{scorer}.{name}{end}": value
                                 for scorer, row in card.figures.items() for name, three in row.items()
                                 for end, value in zip(("", ".low", ".high"), three, strict=True)})  # fmt: skip
-            for name, folder in ((CERTIFICATE, None), (PAGE, "report")):
-                mlflow.log_artifact(str(place / name), folder)
+            mlflow.log_artifact(str(place / CERTIFICATE))
+            mlflow.log_artifacts(str(place / REPORT), REPORT)
             version = registry.register(task, place / MODEL, card)
             mlflow.set_tags({"version": version, "kept": "true"})
     except MlflowException as error:

@@ -134,38 +134,36 @@ def _rule_in_words(report: Report) -> Words:
         return Words("", "")
     holds = _about(report.campaign.listed * report.scorers[rule]["precision_at_capacity"].value)
     times = report.multiples[rule]
-    chance = times.low <= 1 <= times.high
-    en = "no more than chance would do" if chance else f"{times.value:.2f} times ({times.low:.2f} to {times.high:.2f})"  # fmt: skip
-    zh = (
-        "差异未超出随机波动"
-        if chance
-        else f"模型为其{times.value:.2f}倍（{times.low:.2f}至{times.high:.2f}）"
-    )
-    return Words(
-        f"the best rule, {rule}, finds {holds} ({'the difference is ' + en if chance else 'the model ' + en}), ",
-        f"最好的规则{rule}找到{holds}（{zh}），",
-    )
+    if times.low <= 1 <= times.high:
+        en, zh = "no more apart than chance would do", "差异未超出随机波动"
+    else:
+        en = f"the model {times.value:.2f} times as many, {times.low:.2f} to {times.high:.2f}"
+        zh = f"模型为其{times.value:.2f}倍，{times.low:.2f}至{times.high:.2f}"
+    return Words(f"the best rule, {rule}, finds {holds} ({en}), ", f"最好的规则{rule}找到{holds}（{zh}），")
 
 
 def _yuan_in_words(task: Task, report: Report) -> Words:
     gains, worth = report.gains, task.worth
     if gains is None or worth is None:
         return Words("", "")
-    ours = report.scorers["model"]["gain_yuan"]
-    sums = f"{ours.value:,.0f} ({ours.low:,.0f} to {ours.high:,.0f})"
-    en = f" At {worth.contact_yuan:g} yuan a contact and {worth.outcome_yuan:g} yuan an outcome, the list brings {sums} yuan each time"
-    zh = f"按每次联系{worth.contact_yuan:g}元、每个结果{worth.outcome_yuan:g}元计，该名单每次带来{sums.replace(' to ', '至')}元"
-    if gains.ahead is not None and report.best_rule:
-        more = gains.ahead
-        en += f", {more.value:+,.0f} ({more.low:+,.0f} to {more.high:+,.0f}) beside the rule's"
-        zh += f"，较规则{more.value:+,.0f}（{more.low:+,.0f}至{more.high:+,.0f}）元"
-    if gains.best.value == 0:
+    ours, more, best = report.scorers["model"]["gain_yuan"], gains.ahead, gains.best
+    en = (
+        f" At {worth.contact_yuan:g} yuan a contact and {worth.outcome_yuan:g} yuan an outcome the list brings "
+        f"{ours.value:,.0f} yuan ({ours.low:,.0f} to {ours.high:,.0f}) each time"
+    )
+    zh = (
+        f"按每次联系{worth.contact_yuan:g}元、每个结果{worth.outcome_yuan:g}元计，该名单每次带来{ours.value:,.0f}元"
+        f"（{ours.low:,.0f}至{ours.high:,.0f}）"
+    )
+    if more is not None:
+        en += f", {more.value:+,.0f} ({more.low:+,.0f} to {more.high:+,.0f}) against the rule's"
+        zh += f"，与规则名单相比{more.value:+,.0f}元（{more.low:+,.0f}至{more.high:+,.0f}）"
+    if best.value == 0:
         return Words(f"{en}; no list pays.", f"{zh}；任何名单都不划算。")
-    best = f"{gains.best.value:.0%} ({gains.best.low:.0%} to {gains.best.high:.0%})"
-    at_best = f"{gains.at_best.value:,.0f}"
     return Words(
-        f"{en}; the best list would hold the first {best} and bring {at_best}.",
-        f"{zh}；最佳名单为前{best.replace(' to ', '至')}，可得{at_best}元。",
+        f"{en}; the best list holds the first {best.value:.0%} ({best.low:.0%} to {best.high:.0%}) and brings "
+        f"{gains.at_best.value:,.0f}.",
+        f"{zh}；最佳名单为前{best.value:.0%}（{best.low:.0%}至{best.high:.0%}），带来{gains.at_best.value:,.0f}元。",
     )
 
 

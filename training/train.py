@@ -34,7 +34,7 @@ from training.dataset import Dataset, Parts, dataset, facts, split, telling
 from training.evaluate import asked_at_a_date, examined, log_report, seen
 from training.findings import Report
 from training.gates import Verdict
-from training.kept import CERTIFICATE, MODEL, PAGE, kept
+from training.kept import CERTIFICATE, MODEL, REPORT, kept
 from training.leak_hunt import certificate
 from training.model import FIXED, Model, Settings, fit, numbers
 from training.plan import Plan, plan
@@ -49,7 +49,6 @@ __all__ = ["Prepared", "Trained", "fitted", "prepare", "revision", "train"]
 
 Oracle = Callable[[pd.DataFrame], np.ndarray]
 RUNTIME = ("lightgbm", "numpy", "pandas")
-REPORT = "report"
 TEST = "On the test of the training run."
 
 
@@ -130,7 +129,6 @@ def train(
         files = published(place / REPORT, task, card, report, shown)
         page.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(files[0], page)
-        shutil.copy(page, place / PAGE)
         (place / CERTIFICATE).write_bytes(certified.to_json())
         with registry.tracked(f"train {task.name}") as active:
             _log(task, card, data, parts)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as peer
 
 from training import metrics
-from training.evaluate import evaluate
+from training.comparison import compare
 
 ROWS = st.lists(
     st.tuples(st.integers(0, 1), st.sampled_from([0.05, 0.2, 0.2, 0.5, 0.7, 0.95]), st.integers(1, 3)),
@@ -74,11 +74,11 @@ def test_intervals_cover_the_truth_and_keep_a_customers_moments_together() -> No
         frame = pd.DataFrame(
             {"customer_id": np.arange(400).astype(str), "outcome": (generator.random(400) < p).astype(int)}
         )
-        report = evaluate("t", frame, {"model": p}, {}, replicates=100)
+        report = compare("t", frame, {"model": p}, {}, replicates=100)
         brier = report.scorers["model"]["brier"]
         covered += brier.low <= 1 / 6 <= brier.high
     assert 50 <= covered <= 60
     doubled = pd.concat([frame, frame], ignore_index=True)
-    again = evaluate("t", doubled, {"model": np.r_[p, p]}, {}, replicates=100)
-    once = evaluate("t", frame, {"model": p}, {}, replicates=100)
+    again = compare("t", doubled, {"model": np.r_[p, p]}, {}, replicates=100)
+    once = compare("t", frame, {"model": p}, {}, replicates=100)
     assert again.scorers["model"]["auc"].high == pytest.approx(once.scorers["model"]["auc"].high)

@@ -19,6 +19,7 @@ from features.warehouse import connect
 from tests.training.test_model import card as model_card
 from training import artefact, gates, history, promote, registry
 from training.artefact import Loaded
+from training.comparison import compare, grouped
 from training.gates import Evidence, judged
 from training.metrics import ece, ece_by_chance
 from training.tasks import task_named
@@ -186,3 +187,16 @@ def test_true_probabilities_stay_below_what_chance_allows_nineteen_times_of_twen
         customers = np.repeat(np.arange(300), 3).astype(str)
         above += ece(outcome, p, np.ones(900)) > ece_by_chance(outcome, p, customers, draws=100)
     assert 1 <= above <= 16
+
+
+def test_the_worst_segment_is_one_of_the_report() -> None:
+    """One declaration: what the gate measures in a segment stands in the report's table."""
+    e = evidence()
+    shifted = np.where(e.rows["region"] == "south", np.clip(e.probability + 0.08, 0, 1), e.probability)
+    report = compare("t", e.rows, {"model": shifted}, {}, replicates=20)
+    groups = {f"{g.segment} {g.value}": g for g in grouped(report, e.rows, shifted, {}).segments}
+    (found,) = gates.calibrated_in_segments(replace(e, probability=shifted))
+    assert "in the worst of 3 segments, region south" in found.words
+    assert set(groups) == {"region north", "region south", "region not known"}
+    assert found.measured == f"{groups['region south'].scorers['model']['ece'].value:.4f}"
+    assert found.verdict == "refused"

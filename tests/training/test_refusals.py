@@ -19,10 +19,13 @@ from features.sources import CANONICAL
 from features.warehouse import in_memory
 from tests.shop import END, customers_and_orders
 from training import artefact, registry
-from training.evaluate import Estimate, Report, evaluate, require_figures
+from training.campaign import Campaign
+from training.comparison import compare, require_figures
+from training.findings import Report
 from training.kept import MODEL, register_kept
 from training.outcomes import Happens
 from training.plan import plan
+from training.resampling import Estimate
 from training.tasks import task_named
 from training.train import train
 
@@ -44,8 +47,8 @@ def test_one_class_is_refused_before_anything_is_written(outcome: Happens) -> No
 def test_figures_that_are_no_numbers_are_refused() -> None:
     test = pd.DataFrame({"customer_id": ["a", "b", "c"], "outcome": [1, 1, 1]})
     with pytest.raises(NotTrainable, match="auc"):
-        require_figures(evaluate("t", test, {"model": np.array([0.1, 0.2, 0.3])}, {}, replicates=3))
-    sound = Report("t", 3, 1, {"model": {"auc": Estimate(0.7, 0.6, 0.8)}}, {})
+        require_figures(compare("t", test, {"model": np.array([0.1, 0.2, 0.3])}, {}, replicates=3))
+    sound = Report("t", 3, 1, {"model": {"auc": Estimate(0.7, 0.6, 0.8)}}, {}, Campaign(3, 1))
     require_figures(sound)
 
 

@@ -17,7 +17,8 @@ from tests.serving.server import ask, serving
 from training import registry
 
 README = (Path(__file__).parent.parent.parent / "README.md").read_text()
-METRICS = {"auc", "average_precision", "brier", "log_loss", "ece", "lift_10"}
+METRICS = {"auc", "average_precision", "brier", "log_loss", "ece", "precision_at_capacity"}
+METRICS |= {"lift_1", "lift_5", "lift_10", "lift_20"}
 
 pytestmark = pytest.mark.slow
 

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from features.errors import BadData
 from features.warehouse import Warehouse, connect
+from training.comparison import compare
 from training.dataset import dataset, split, telling
-from training.evaluate import evaluate
 from training.model import fit, numbers
 from training.tasks import task_named
 from worlds import demo, journey
@@ -169,7 +169,7 @@ def test_figures_on_the_real_year(real: Warehouse) -> None:
     model = fit(parts.fit, parts.calibrate, names, task.answers, categories=[*parts.levels])
     scored = {"model": model.probabilities(numbers(parts.test, names))}
     (rule,) = task.rules
-    report = evaluate("redemption", parts.test, scored, {rule.name: rule.score(parts.test)}, replicates=1)
+    report = compare("redemption", parts.test, scored, {rule.name: rule.score(parts.test)}, replicates=1)
     assert report.values("model")["auc"] >= 0.79
     assert report.values("model")["auc"] > report.values(rule.name)["auc"] + 0.01
     assert report.values("model")["brier"] < 0.115

@@ -17,8 +17,8 @@ from features.errors import BadData, NoWarehouse
 from features.load import load
 from features.sources import CANONICAL
 from features.warehouse import Warehouse, connect
+from training.comparison import compare
 from training.dataset import dataset, split, telling
-from training.evaluate import evaluate
 from training.metrics import auc
 from training.model import PARAMETERS, ROUNDS, fit, numbers
 from training.tasks import task_named
@@ -183,7 +183,7 @@ def test_figures_on_the_real_portfolio(real: Warehouse) -> None:
     model = fit(parts.fit, parts.calibrate, names, task.answers, categories=[*parts.levels])
     scored = {"model": model.probabilities(numbers(parts.test, names))}
     ranks = {rule.name: rule.score(parts.test) for rule in task.rules}
-    report = evaluate("lapse", parts.test, scored, ranks, replicates=1)
+    report = compare("lapse", parts.test, scored, ranks, replicates=1)
     assert 0.62 <= report.values("model")["auc"] < 0.70, "above that, suspect a leak"
     for rule in ranks:
         assert report.values("model")["auc"] > report.values(rule)["auc"] + 0.04
