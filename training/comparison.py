@@ -17,7 +17,14 @@ from training.ranking import Lists, Promises, lists_of, promises_of
 from training.resampling import REPLICATES, Draws, draws_of, estimate
 from training.segments import enough, groups_of, months_of
 
-__all__ = ["compare", "grouped", "outlook", "require_figures"]
+__all__ = [
+    "REPLICATES_OF_A_CELL",
+    "REPLICATES_OF_A_GROUP",
+    "compare",
+    "grouped",
+    "outlook",
+    "require_figures",
+]
 
 REPLICATES_OF_A_CELL = 60
 REPLICATES_OF_A_GROUP = 100
@@ -52,7 +59,10 @@ def compare(
         campaign=campaign,
         rules=tuple(ranks),
         multiples={name: estimate(_times(ours, one, share)) for name, one in others.items()},
-        lists={name: _with_interval(one.found / one.outcomes[:, None]) for name, one in lists.items()},
+        lists={
+            name: _with_interval(one.found / np.maximum(one.outcomes, 1)[:, None])
+            for name, one in lists.items()
+        },
         gains=gains_of(campaign, lists, best_rule(tuple(ranks), scorers)),
     )
 
@@ -145,4 +155,4 @@ def _times(ours: Lists, theirs: Lists, share: float) -> np.ndarray:
 
 def _with_interval(by_draw: np.ndarray) -> np.ndarray:
     """(3 x columns): the first row with the percentiles of the others."""
-    return np.vstack([by_draw[0], np.nanpercentile(by_draw[1:], [2.5, 97.5], axis=0)])
+    return np.vstack([by_draw[0], np.percentile(by_draw[1:], [2.5, 97.5], axis=0)])

@@ -51,7 +51,7 @@ def draw(
         "reliability": lambda axes: _reliability(axes, outcome, probability, tested["customer_id"]),
         "scores": lambda axes: _scores(axes, outcome, probability),
     }
-    if any(month.scorers for month in report.months):
+    if len([month for month in report.months if month.scorers]) > 1:
         pictures["months"] = lambda axes: _months(axes, report)
     pictures["concepts"] = lambda axes: _concepts(axes, concepts)
     made = {}

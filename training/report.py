@@ -14,16 +14,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from features.words import CONCEPTS
 from training.card import Card, in_segments
+from training.comparison import REPLICATES_OF_A_CELL, REPLICATES_OF_A_GROUP
 from training.examples import Example
 from training.figures import draw
 from training.findings import Report
 from training.resampling import REPLICATES, Estimate
+from training.segments import FEWEST_OUTCOMES, FEWEST_ROWS
 from training.task import Task
 from training.words import Words
 
 __all__ = ["Seen", "in_words", "published"]
-
-FEWEST_OUTCOMES = 20
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,8 @@ def _render(task: Task, card: Card, report: Report, seen: Seen, pictures: Mappin
         report=report,
         test=seen.test,
         tested_at=sorted(date.to_pydatetime() for date in seen.tested["as_of"].unique()),
-        replicates=REPLICATES,
+        replicates=(REPLICATES, REPLICATES_OF_A_CELL, REPLICATES_OF_A_GROUP),
+        fewest=(FEWEST_ROWS, FEWEST_OUTCOMES),
         pictures={name: base64.b64encode(file.read_bytes()).decode() for name, file in pictures.items()},
         concepts=concepts,
         examples=seen.examples,
@@ -135,7 +136,7 @@ def _rule_in_words(report: Report) -> Words:
     holds = _about(report.campaign.listed * report.scorers[rule]["precision_at_capacity"].value)
     times = report.multiples[rule]
     if times.low <= 1 <= times.high:
-        en, zh = "no more apart than chance would do", "差异未超出随机波动"
+        en, zh = "a difference within chance", "差异未超出随机波动"
     else:
         en = f"the model {times.value:.2f} times as many, {times.low:.2f} to {times.high:.2f}"
         zh = f"模型为其{times.value:.2f}倍，{times.low:.2f}至{times.high:.2f}"

@@ -192,7 +192,7 @@ def test_the_finding_in_words_says_whom_what_and_against_which_rule() -> None:
     assert words.zh.startswith("在拟联系的2,000位车主（20,000中排名前10%）中")
     assert "将在90天内流失" in words.zh
     level = compare("churn", frame, {"model": truth}, {"same": truth}, campaign=TASK.campaign(20_000))
-    assert "no more apart than chance would do" in in_words(TASK, level).en
+    assert "a difference within chance" in in_words(TASK, level).en
     few = replace(report, outcomes=FEWEST_OUTCOMES - 1)
     assert "Too few outcomes to judge" in in_words(TASK, few).en
     unsaid = replace(TASK, do=None, worth=None)
