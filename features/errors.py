@@ -8,6 +8,7 @@
     ├── UnknownName        a task, feature or cohort that does not exist
     ├── UnknownOperation   a definition that live rows cannot compute
     ├── NotTrainable       too little, or too uniform, to learn from
+    ├── TrialsFailed       a search whose trials broke where they ran
     ├── LeakFound          a feature or column that knows what was not known at its moment
     ├── BadModel           model files that are missing, altered or of another contract
     ├── NoChampion         no model has been promoted for a task
@@ -32,6 +33,7 @@ __all__ = [
     "NotTrainable",
     "OpenWindow",
     "PropensityError",
+    "TrialsFailed",
     "UnknownMoment",
     "UnknownName",
     "UnknownOperation",
@@ -70,6 +72,10 @@ class UnknownOperation(PropensityError):
 
 
 class NotTrainable(PropensityError):
+    pass
+
+
+class TrialsFailed(PropensityError):
     pass
 
 

@@ -30,12 +30,14 @@ ENGINES = {"postgres": ("postgresql", "postgres"), "spark": ("spark", "sc")}
 
 @dataclass(frozen=True)
 class Warehouse:
-    """An engine, the source tables it holds, and the maturity ledger: up to when each source is complete."""
+    """An engine, the source tables it holds, and the maturity ledger: up to when each source is complete. `share` is the
+    part of the customers that is asked about (see `features.sample`)."""
 
     engine: BaseBackend
     tables: Mapping[str, ir.Table]
     complete_until: Mapping[str, datetime] = field(default_factory=dict)
     digest: str = ""
+    share: float = 1.0
 
     @property
     def latest_moment(self) -> datetime:

@@ -101,13 +101,17 @@ def grouped(report: Report, rows: pd.DataFrame, probability: np.ndarray, ranks: 
 
 
 def require_figures(report: Report) -> None:
-    """Raise `NotTrainable` when a figure of the model is not a number: such a model is never registered."""
+    """Raise `NotTrainable` when a figure of the model, or of what it is compared with, is not a number: such a model is
+    never registered."""
     bad = [
-        name for name, e in report.scorers["model"].items() if not np.isfinite([e.value, e.low, e.high]).all()
+        f"{scorer}.{name}"
+        for scorer, row in report.scorers.items()
+        for name, e in row.items()
+        if not np.isfinite([e.value, e.low, e.high]).all()
     ]
     if bad:
         raise NotTrainable(
-            f"{report.task}: {', '.join(bad)} of the model cannot be computed on {report.rows:,} tested moments of which "
+            f"{report.task}: {', '.join(bad)} cannot be computed on {report.rows:,} tested moments of which "
             f"{report.outcomes:,} had the outcome; test on more customers or dates"
         )
 

@@ -50,12 +50,14 @@ CONTACTED_BEFORE_DAYS = 30
 class Dataset:
     """One row per moment: customer_id, as_of, `outcome` (0/1: what is wanted, by the longest horizon), `kind` and
     `interval` (see `training.outcomes`), `contacted_before` and `contacted_during` where contacts are recorded, and
-    the features; `excluded` counts who was not asked about, by date and reason; `digest` identifies the content."""
+    the features; `excluded` counts who was not asked about, by date and reason; `digest` identifies the content;
+    `share` is the part of the customers that was asked about."""
 
     frame: pd.DataFrame
     features: tuple[Feature, ...]
     excluded: pd.DataFrame
     digest: str
+    share: float = 1.0
 
     @property
     def names(self) -> list[str]:
@@ -92,7 +94,7 @@ def dataset(task: Task, warehouse: Warehouse, dates: Sequence[datetime]) -> Data
     frame.insert(2, "outcome", happened(task, frame))
     turned_away = asked.filter(asked.excluded.notnull()).group_by("as_of", "excluded")
     excluded = turned_away.aggregate(customers=ibis._.count()).order_by("as_of", "excluded")
-    return Dataset(frame, features, warehouse.engine.to_pandas(excluded), _digest(frame))
+    return Dataset(frame, features, warehouse.engine.to_pandas(excluded), _digest(frame), warehouse.share)
 
 
 def outcomes_of(task: Task, warehouse: Warehouse, moments: ir.Table) -> ir.Table:
@@ -140,6 +142,7 @@ def facts(task: Task, data: Dataset, parts: Parts) -> dict[str, Any]:
         "outcomes_settled_by": f"{frame['as_of'].max() + task.window:%Y-%m-%d}",
         "moments_asked": len(frame),
         "customers_asked": int(frame["customer_id"].nunique()),
+        "share_of_customers": data.share,
         "moments_not_asked_by_reason": {str(reason): int(count) for reason, count in by_reason.items()},
         "parts": {name: _part_facts(task, rows) for name, rows in parts},
     }

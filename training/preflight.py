@@ -20,6 +20,7 @@ from rich.table import Table
 from features.cohorts import eligible
 from features.command import run
 from features.errors import NotTrainable, OpenWindow, PropensityError
+from features.sample import sampled, share_of_customers
 from features.timeline import moment_named
 from features.warehouse import Warehouse, connect
 from training.dataset import FEWEST_OUTCOMES, happened
@@ -138,16 +139,12 @@ def lift_range(lift: float, rate: float, listed: int) -> tuple[float, float]:
 
 def _counted(task: Task, warehouse: Warehouse, planned: Plan) -> tuple[pd.DataFrame, float]:
     """Each moment with its outcome; of a fixed share of the customers where there are many."""
-    customers = warehouse.tables["customers"]
-    population = int(warehouse.engine.execute(customers.customer_id.nunique())) * len(planned.dates)
-    permille = min(1000, max(1, 1000 * MOST_MOMENTS // max(population, 1)))
-    if permille < 1000:
-        chosen = customers.filter((customers.customer_id.hash() % 1000).abs() < permille)
-        warehouse = replace(warehouse, tables={**warehouse.tables, "customers": chosen})
+    share = share_of_customers(warehouse, MOST_MOMENTS // max(len(planned.dates), 1))
+    warehouse = sampled(warehouse, share, "preflight")
     task.require_closed(planned.dates, warehouse)
     moments = eligible(task.cohort.ask(warehouse, planned.dates)).cache()
     found = task.outcome.first(moments, warehouse.tables, task.horizons_days, task.gap_days)
-    return warehouse.engine.to_pyarrow(found).to_pandas(), permille / 1000
+    return warehouse.engine.to_pyarrow(found).to_pandas(), share
 
 
 def _lines(task: Task, found: pd.DataFrame, share: float) -> Iterator[Line]:

@@ -36,10 +36,13 @@ __all__ = [
     "CHAMPION",
     "Champion",
     "aliased",
+    "answering",
     "champion",
     "champion_version",
     "champions",
+    "experiment",
     "fetched",
+    "of_project",
     "register",
     "set_champion",
     "tracked",
@@ -68,22 +71,46 @@ class Champion:
 
 
 @contextmanager
-def tracked(run_name: str, study: str = "") -> Iterator[mlflow.ActiveRun]:
-    """An MLflow run: the one that `mlflow run` opened for this process, that of a study, or a new one in our experiment."""
+def of_project() -> Iterator[None]:
+    """Of a process that trains several tasks: its runs become children of the one that `mlflow run` opened for it."""
+    if not os.environ.get("MLFLOW_RUN_ID"):
+        yield
+        return
     _use_tracking_uri()
+    with mlflow.start_run():
+        yield
+
+
+@contextmanager
+def tracked(run_name: str, study: str = "") -> Iterator[mlflow.ActiveRun]:
+    """An MLflow run: a child of the one that is open, the one that `mlflow run` opened for this process, that of a study,
+    or a new one in our experiment."""
+    _use_tracking_uri()
+    if open_ := mlflow.active_run():
+        with mlflow.start_run(experiment_id=open_.info.experiment_id, run_name=run_name, nested=True) as run:
+            yield run
+        return
     if os.environ.get("MLFLOW_RUN_ID"):
         with mlflow.start_run() as run:
             yield run
         return
-    if mlflow.get_experiment_by_name(EXPERIMENT) is None:
-        embedded = tracking_uri().startswith("sqlite:")
-        place = (data_folder() / "mlartifacts").absolute().as_uri() if embedded else None
-        mlflow.create_experiment(EXPERIMENT, artifact_location=place)
-    mlflow.set_experiment(EXPERIMENT)
+    mlflow.set_experiment(experiment_id=experiment())
     named = f"tags.study = '{study}'"
     earlier = mlflow.search_runs(filter_string=named, max_results=1, output_format="list") if study else []
-    with mlflow.start_run(earlier[0].info.run_id if earlier else None, run_name=run_name) as run:
+    # A run that goes on keeps its name, by which MLflow's Spark study finds it again.
+    known = {"run_id": earlier[0].info.run_id} if earlier else {"run_name": run_name}
+    with mlflow.start_run(**known) as run:
         yield run
+
+
+def experiment() -> str:
+    """The id of our experiment, which is made if it is not there."""
+    _use_tracking_uri()
+    if found := mlflow.get_experiment_by_name(EXPERIMENT):
+        return str(found.experiment_id)
+    embedded = tracking_uri().startswith("sqlite:")
+    place = (data_folder() / "mlartifacts").absolute().as_uri() if embedded else None
+    return str(mlflow.create_experiment(EXPERIMENT, artifact_location=place))
 
 
 def register(task: str, folder: Path, card: Card) -> str:
@@ -118,7 +145,7 @@ def register(task: str, folder: Path, card: Card) -> str:
 def set_champion(task: str, version: str, words: str) -> None:
     """Make a version the champion: the next start of the service and the next batch use it. `words` say on the version
     how it came to be. `training.promote` decides; nobody else calls this."""
-    with _answering():
+    with answering():
         _client().set_model_version_tag(task, version, "promotion", words)
         _client().set_registered_model_alias(task, CHAMPION, version)
 
@@ -137,7 +164,7 @@ def aliased(task: str, alias: str) -> str:
 
 
 def _version_at(task: str, alias: str) -> str | None:
-    with _answering():
+    with answering():
         try:
             return str(_client().get_model_version_by_alias(task, alias).version)
         except MlflowException as error:
@@ -148,7 +175,7 @@ def _version_at(task: str, alias: str) -> str | None:
 
 def version_of(task: str, run_id: str = "") -> str:
     """The latest version of a task, or the one that a run made. Raises `BadModel` when there is none."""
-    with _answering():
+    with answering():
         found = [
             int(version.version)
             for version in _client().search_model_versions(f"name = '{task}'")
@@ -162,7 +189,7 @@ def version_of(task: str, run_id: str = "") -> str:
 
 def fetched(task: str, version: str) -> Loaded:
     """A version's verified local copy. Raises `BadModel` when it does not exist or is not as registered."""
-    with _answering():
+    with answering():
         try:
             return _fetch(task, _client().get_model_version(task, version).source)
         except MlflowException as error:
@@ -243,16 +270,18 @@ def _last_served(task: str) -> Champion:
     return Champion(task, version, read(_models() / task / name))
 
 
+BEGUN = "nothing was changed that is not in the history, and what was begun there is completed by the next promotion"
+
+
 @contextmanager
-def _answering() -> Iterator[None]:
-    """Turn whatever a dead store says into `NoRegistry`."""
+def answering(what_now: str = BEGUN) -> Iterator[None]:
+    """Turn whatever a dead store says into `NoRegistry`, with what has become of the work."""
     try:
         yield
     except MlflowException as error:
         address = without_secrets(tracking_uri())
         raise NoRegistry(
-            f"the registry at {address} does not answer ({error.error_code}); nothing was changed that is not in the "
-            "history, and what was begun there is completed by the next promotion"
+            f"the registry at {address} does not answer ({error.error_code}); {what_now}"
         ) from error
 
 

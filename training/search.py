@@ -12,12 +12,13 @@ a study that was killed goes on as if nothing had happened (tree-structured Parz
 
 import fcntl
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import optuna
 import pandas as pd
@@ -31,11 +32,25 @@ from features.errors import BadData, NotTrainable
 from features.progress import followed
 from training.dataset import FEWEST_OUTCOMES, require_both_outcomes
 from training.hazards import FEWEST_EVENTS
-from training.model import PARAMETERS, ROUNDS, Model, Settings, fit, numbers
+from training.model import PARAMETERS, ROUNDS, Answers, Model, Settings, fit, numbers
 from training.plan import share_of
 from training.task import Task
 
-__all__ = ["SPACE", "Inner", "Study", "inner", "search"]
+__all__ = [
+    "FIRST",
+    "FREE_TRIALS",
+    "SEED",
+    "SPACE",
+    "Inner",
+    "Study",
+    "concluded",
+    "finished",
+    "inner",
+    "mark_of",
+    "named_by",
+    "search",
+    "tried",
+]
 
 # Small, and around what does well on tables of customers: shallow trees, slow steps, strong shrinkage.
 SPACE: dict[str, BaseDistribution] = {
@@ -46,7 +61,7 @@ SPACE: dict[str, BaseDistribution] = {
     "bagging_fraction": FloatDistribution(0.5, 1.0),
     "lambda_l2": FloatDistribution(0.1, 50.0, log=True),
 }
-FIRST = {name: PARAMETERS.get(name, 1.0) for name in SPACE}
+FIRST: dict[str, Any] = {name: PARAMETERS.get(name, 1.0) for name in SPACE}
 MOST_ROUNDS = 800
 PATIENCE = 40
 FREE_TRIALS = 8  # drawn at large before the estimator has something to go by
@@ -134,19 +149,42 @@ def search(
     `BadData` for a study of other rows, a damaged file or one that another process works on; `NotTrainable` when no
     trial could be judged.
     """
-    mark = _mark(task, cut, names, categories)
-    study = study or f"{task.name}-{mark[:8]}"
+    mark = mark_of(task, cut, names, categories)
+    study = study or named_by(task, mark)
     with _opened(folder, study, mark) as opened:
-        before, began = len(_finished(opened)), monotonic()
+        before, began = len(finished(opened)), monotonic()
         remaining = _trials(opened, task, cut, names, categories, trials, began + timeout)
         for _ in followed(remaining, f"trials of {study}", max(trials - before, 0), lambda _: 1):
             pass
-        table = _table(_finished(opened))
+        return concluded(study, finished(opened), before, cut)
+
+
+def concluded(name: str, trials: Sequence[FrozenTrial], before: int, cut: Inner) -> Study:
+    """What finished trials make of a study that had `before` of them. Raises `NotTrainable` when none could be judged."""
+    table = _table(trials)
     if table["log_loss"].isna().all():
         raise NotTrainable(
-            f"no trial of {study} could be calibrated: the search needs more customers or dates"
+            f"no trial of {name} could be calibrated: the search needs more customers or dates"
         )
-    return Study(study, table, len(table) - before, _best(table, study), cut.cut)
+    return Study(name, table, len(table) - before, _best(table, name), cut.cut)
+
+
+def tried(
+    cut: Inner,
+    names: Sequence[str],
+    categories: Sequence[str],
+    answers: Answers,
+    parameters: Mapping[str, float],
+) -> tuple[float, int]:
+    """A trial: its log loss on those who judge, and how many trees it grew. Raises `NotTrainable` when it cannot be
+    calibrated."""
+    settings = _settings(dict(parameters), MOST_ROUNDS)
+    model = fit(cut.learn, cut.calibrate, names, answers, categories=categories,
+                parameters=settings.parameters, rounds=settings.rounds,
+                patience=0 if parameters == FIRST else PATIENCE)  # fmt: skip
+    kind, interval = (cut.judge[name].to_numpy() for name in ("kind", "interval"))
+    losses = model.hazards.losses(model.margins(numbers(cut.judge, names)), kind, interval)
+    return float(losses.mean()), _grown(model)
 
 
 def _trials(
@@ -159,20 +197,15 @@ def _trials(
     until: float,
 ) -> Iterator[int]:
     """One trial after the other; each has a number among the finished ones."""
-    judged = numbers(cut.judge, names)
-    kind, interval = (cut.judge[name].to_numpy() for name in ("kind", "interval"))
-    while (done := len(_finished(study))) < wanted and (monotonic() < until or not done):
+    while (done := len(finished(study))) < wanted and (monotonic() < until or not done):
         trial = _asked(study, done)
-        settings = _settings(trial.params, MOST_ROUNDS)
         try:
-            model = fit(cut.learn, cut.calibrate, names, task.answers, categories=categories,
-                        parameters=settings.parameters, rounds=settings.rounds,
-                        patience=0 if trial.params == FIRST else PATIENCE)  # fmt: skip
+            loss, rounds = tried(cut, names, categories, task.answers, trial.params)
         except NotTrainable:
             study.tell(trial, state=TrialState.PRUNED)
         else:
-            trial.set_user_attr("rounds", _grown(model))
-            study.tell(trial, float(model.hazards.losses(model.margins(judged), kind, interval).mean()))
+            trial.set_user_attr("rounds", rounds)
+            study.tell(trial, loss)
         yield done
 
 
@@ -194,8 +227,9 @@ def _grown(model: Model) -> int:
     return stopped if stopped > 0 else int(model.booster.num_trees())
 
 
-def _finished(study: optuna.Study) -> list[FrozenTrial]:
-    return list(study.get_trials(deepcopy=False, states=FINISHED))
+def finished(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that were judged or given up, oldest first."""
+    return sorted(study.get_trials(deepcopy=False, states=FINISHED), key=lambda trial: trial.number)
 
 
 def _table(finished: Sequence[FrozenTrial]) -> pd.DataFrame:
@@ -223,7 +257,12 @@ def _best(table: pd.DataFrame, study: str) -> Settings:
     return _settings(parameters, int(row["rounds"]), f"study {study}, best of {len(table)} trials")
 
 
-def _mark(task: Task, cut: Inner, names: Sequence[str], categories: Sequence[str]) -> str:
+def named_by(task: Task, mark: str) -> str:
+    """A study's name where the user gave none."""
+    return f"{task.name}-{mark[:8]}"
+
+
+def mark_of(task: Task, cut: Inner, names: Sequence[str], categories: Sequence[str]) -> str:
     """What a study's figures depend on, as a hash: rows, columns, question and space."""
     columns = ["customer_id", "as_of", "kind", "interval", *names]
     told = hashlib.sha256(repr((task.answers, list(names), list(categories), PARAMETERS, SPACE)).encode())

@@ -22,8 +22,9 @@ from rich.console import Console
 
 from features.certificate import Certificate, Seal
 from features.command import run
-from features.errors import LeakFound
+from features.errors import LeakFound, NotTrainable
 from features.home import data_folder, warehouse_address, without_secrets
+from features.sample import of_customers
 from features.timeline import moment_named
 from features.warehouse import Warehouse, connect
 from training import artefact, registry
@@ -36,7 +37,7 @@ from training.findings import Report
 from training.gates import Verdict
 from training.kept import CERTIFICATE, MODEL, REPORT, kept
 from training.leak_hunt import certificate
-from training.model import FIXED, Model, Settings, fit, numbers
+from training.model import FIXED, NOTHING_TELLS, Model, Settings, fit, numbers
 from training.plan import Plan, plan
 from training.preflight import preflight, up_to
 from training.promote import judge, promoted_if_fit, table
@@ -84,7 +85,14 @@ def prepare(task: Task, warehouse: Warehouse, planned: Plan | None = None) -> Pr
     checked.require()
     data = dataset(task, warehouse, checked.planned.dates)
     parts = split(data, checked.planned)
-    return Prepared(checked.planned, replace(data, features=telling(data.features, parts.fit)), parts)
+    features, planned = telling(data.features, parts.fit), checked.planned
+    if not features:
+        raise NotTrainable(NOTHING_TELLS)
+    if data.share < 1:
+        planned = replace(
+            planned, cut=f"{planned.cut}; {data.share:.1%} of the customers, drawn by their ids"
+        )
+    return Prepared(planned, replace(data, features=features), parts)
 
 
 def train(
@@ -214,7 +222,7 @@ def _log(task: Task, card: Card, data: Dataset, parts: Parts) -> None:
     mlflow.log_params(
         {"task": task.name, "horizons_days": horizons, "gap_days": task.gap_days, "cut": card.cut}
     )
-    mlflow.log_params({**card.settings, "settings_by": card.settings_by})
+    mlflow.log_params({**card.settings, "settings_by": card.settings_by, "share_of_customers": data.share})
     for part in ("fit", "calibrate", "test"):
         mlflow.log_param(
             f"{part}_moments", ", ".join(f"{date:%Y-%m-%d}" for date in getattr(card, f"{part}_at"))
@@ -247,9 +255,12 @@ def main(
         Path | None, typer.Option(help="file of customer ids to test on, where time cannot be cut")
     ] = None,
     longest_horizon: Annotated[int, typer.Option(help="leave out longer horizons, in days; 0: none")] = 0,
+    customers: Annotated[
+        int, typer.Option(min=0, help="learn from about so many customers, the same every time; 0: all")
+    ] = 0,
 ) -> None:
     """Train a task's model as an MLflow run, compare it with rules and a linear challenger, register it."""
-    warehouse = connect()
+    warehouse = of_customers(connect(), customers)
     chosen = task_named(task, warehouse)
     chosen = up_to(chosen, longest_horizon) if longest_horizon else chosen
     ids = held_out.read_text().split() if held_out else None

@@ -22,12 +22,14 @@ from rich.table import Table
 
 from features.command import run
 from features.home import data_folder
+from features.sample import of_customers
 from features.warehouse import Warehouse, connect
 from training import registry
 from training.model import FIXED, Model, numbers
 from training.preflight import up_to
 from training.resampling import Estimate, mean_by_customer
 from training.search import SPACE, Study, inner, search
+from training.spark_study import search_on_spark
 from training.task import Task
 from training.tasks import task_named
 from training.train import Prepared, Trained, fitted, prepare, revision, train
@@ -37,6 +39,7 @@ __all__ = ["Tuned", "Verdict", "tune"]
 mpl.use("Agg")
 TRIALS = 30
 SHOWN = 5
+LATER = "no trial is lost: the same call goes on with the study, and logs it"
 TITLES = ("leaves", "rate", "min rows", "columns", "rows", "L2")  # in the order of the space
 
 
@@ -71,21 +74,34 @@ class Tuned:
 
 
 def tune(
-    task: Task, warehouse: Warehouse, *, trials: int = TRIALS, timeout: float = float("inf"), study: str = ""
+    task: Task,
+    warehouse: Warehouse,
+    *,
+    trials: int = TRIALS,
+    timeout: float = float("inf"),
+    study: str = "",
+    trials_on: str = "",
 ) -> Tuned:
     """Search, compare, log the study as one run, and train with what was found if it is better beyond chance.
 
-    A call with the same data and name goes on with the same study, up to `trials` in all. Raises `OpenWindow` or
-    `NotTrainable` like training, and `BadData` for a study that belongs to other rows or another process.
+    A call with the same data and name goes on with the same study, up to `trials` in all. `trials_on` names a Spark to
+    run them on. Raises `OpenWindow` or `NotTrainable` like training, `BadData` for a study that belongs to other rows or
+    another process, and `NoRegistry` where the store does not answer.
     """
     made = prepare(task, warehouse)
     cut = inner(task, made.parts.fit, made.planned.fit)
-    found = search(task, cut, made.data.names, made.categories, trials=trials, timeout=timeout,
-                   study=study, folder=data_folder() / "studies")  # fmt: skip
+    columns = (made.data.names, made.categories)
+    if trials_on:
+        with registry.answering(LATER):
+            found = search_on_spark(task, cut, *columns, trials=trials, timeout=timeout, study=study,
+                                    address=trials_on)  # fmt: skip
+    else:
+        found = search(task, cut, *columns, trials=trials, timeout=timeout, study=study,
+                       folder=data_folder() / "studies")  # fmt: skip
     fixed = fitted(task, made, FIXED)
     tuned = fitted(task, made, found.best) if found.improved else fixed
     verdict = Verdict(_difference(made, tuned, fixed), in_time=not made.planned.by_customer)
-    with registry.tracked(f"tune {task.name}", found.name) as active:
+    with registry.answering(LATER), registry.tracked(f"tune {task.name}", found.name) as active:
         _log(task, made, found, tuned, verdict)
     settings = replace(found.best, chosen_by=f"{found.best.chosen_by}; on the test, {verdict}")
     trained = train(task, warehouse, made, settings=settings) if verdict.wins else None
@@ -166,14 +182,21 @@ def main(
         str, typer.Option(help="name of the study to begin or go on with; default: that of these rows")
     ] = "",
     longest_horizon: Annotated[int, typer.Option(help="leave out longer horizons, in days; 0: none")] = 0,
+    customers: Annotated[
+        int, typer.Option(min=0, help="learn from about so many customers, the same every time; 0: all")
+    ] = 0,
+    trials_on: Annotated[
+        str, typer.Option(help="a Spark to run the trials on, such as spark:local[2]; default: this process")
+    ] = "",
 ) -> None:
     """Search for better settings of a task's model; go on where an interrupted search stopped."""
     if study and not study.replace("-", "").replace("_", "").replace(".", "").isalnum():
         raise typer.BadParameter("a study's name is made of letters, digits, '-', '_' and '.'")
-    warehouse = connect()
+    warehouse = of_customers(connect(), customers)
     chosen = task_named(task, warehouse)
     chosen = up_to(chosen, longest_horizon) if longest_horizon else chosen
-    tuned = tune(chosen, warehouse, trials=trials, timeout=timeout or float("inf"), study=study)
+    tuned = tune(chosen, warehouse, trials=trials, timeout=timeout or float("inf"), study=study,
+                 trials_on=trials_on)  # fmt: skip
     Console().print(_best_trials(tuned.study))
     print(f"kept apart {tuned.study.cut}\n\n{tuned.verdict}\nrun     {tuned.run_id}")
     if tuned.trained is None:

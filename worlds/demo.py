@@ -28,6 +28,7 @@ from features.home import data_folder, scores_folder, tracking_uri
 from features.load import LoadReport
 from features.warehouse import Warehouse, connect
 from serving.batch import batch
+from training import registry
 from training.plan import Plan, plan
 from training.task import Task
 from training.tasks import task_named
@@ -246,7 +247,8 @@ def main(
     if reason := WORLDS[world].absent():
         print(f"skipped: {reason}")
         return
-    demo(WORLDS[world], Console(width=None if Console().is_terminal else 130))
+    with registry.of_project():
+        demo(WORLDS[world], Console(width=None if Console().is_terminal else 130))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ catalogue of a plain local Spark ends with its process; `&spark.sql.catalogImple
 
 import json
 import os
+import sys
 import warnings
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -32,7 +33,16 @@ from features.home import without_secrets
 from features.pointer import POINTER
 from features.sources import CANONICAL
 
-__all__ = ["LOCAL_SETTINGS", "Address", "Spark", "address_of", "opened", "publish", "session_at"]
+__all__ = [
+    "LOCAL_SETTINGS",
+    "Address",
+    "Spark",
+    "address_of",
+    "cluster_of",
+    "opened",
+    "publish",
+    "session_at",
+]
 
 # Rows travel as Arrow and never meet pandas, which is what this warning is about.
 warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas", category=FutureWarning)
@@ -102,15 +112,25 @@ def opened(address: str) -> Held:
 
 def address_of(address: str) -> Address:
     """The parts of an address. Raises `NoWarehouse` when it names neither a path nor a database."""
+    asked = cluster_of(address)
+    if bool(asked.path) == bool(asked.database):
+        raise NoWarehouse(
+            f"{without_secrets(address)} must say what Spark reads: ?path=FOLDER or ?database=NAME (one of them), "
+            "then &spark.… settings"
+        )
+    return asked
+
+
+def cluster_of(address: str) -> Address:
+    """The parts of an address that need not name anything to read. Raises `NoWarehouse` for a parameter nobody knows."""
     place, _, query = address.partition("?")
     asked = dict(parse_qsl(query, keep_blank_values=True))
     settings = {name: value for name, value in asked.items() if name.startswith("spark.")}
     path, database = asked.get("path", ""), asked.get("database", "")
-    unknown = asked.keys() - settings.keys() - {"path", "database"}
-    if unknown or bool(path) == bool(database):
+    if unknown := asked.keys() - settings.keys() - {"path", "database"}:
         raise NoWarehouse(
-            f"{without_secrets(address)} must say what Spark reads: ?path=FOLDER or ?database=NAME (one of them), "
-            "then &spark.… settings"
+            f"{without_secrets(address)}: Spark takes ?path=FOLDER or ?database=NAME, then &spark.… settings, and "
+            f"no {', '.join(sorted(unknown))}"
         )
     master = place if place.startswith(("spark://", "sc://")) else place.removeprefix("spark:")
     return Address(master, path, database, settings)
@@ -128,6 +148,7 @@ def session_at(asked: Address) -> SparkSession:
         builder = builder.master(asked.master)
     if local:
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else whatever `python3` is on the path
     try:
         session = builder.getOrCreate()
     except (PySparkException, ImportError, RuntimeError, OSError) as error:

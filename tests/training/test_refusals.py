@@ -19,6 +19,7 @@ from features.sources import CANONICAL
 from features.warehouse import in_memory
 from tests.shop import END, customers_and_orders
 from training import artefact, registry
+from training import tune as tuning
 from training.campaign import Campaign
 from training.comparison import compare, require_figures
 from training.findings import Report
@@ -27,7 +28,8 @@ from training.outcomes import Happens
 from training.plan import plan
 from training.resampling import Estimate
 from training.tasks import task_named
-from training.train import train
+from training.train import prepare, train
+from training.tune import tune
 
 SHOP = in_memory(customers_and_orders(600), dict.fromkeys(CANONICAL, END))
 INTENT = task_named("purchase_intent", SHOP)
@@ -109,3 +111,15 @@ def test_a_silent_store_costs_seconds_and_the_result_is_registered_later(
     (run,) = mlflow.search_runs(experiment_names=["car-propensity"]).to_dict("records")
     assert run["metrics.model.auc"] == pytest.approx(held.card.figures["model"]["auc"][0])
     assert registry.champion_version(INTENT.name) is None, "registered, but no gate was asked"
+
+
+def test_a_silent_store_costs_a_study_no_trial(silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = prepare(INTENT, SHOP, plan(INTENT, SHOP, test_at=INTENT.latest_closed(SHOP), everyone=True))
+    monkeypatch.setattr(tuning, "prepare", lambda *_: made)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", silent)
+    with pytest.raises(NoRegistry, match="no trial is lost: the same call goes on with the study"):
+        tune(INTENT, SHOP, trials=1)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    again = tune(INTENT, SHOP, trials=1)
+    assert again.study.added == 0
+    assert mlflow.get_run(again.run_id).data.tags["study"] == again.study.name

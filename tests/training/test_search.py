@@ -147,7 +147,7 @@ def test_killed_in_the_middle_of_a_trial_and_of_a_line_it_goes_on_and_repeats_no
 
 
 def _mark_of(rows: pd.DataFrame) -> str:
-    return searching._mark(TASK, inner(TASK, rows, DATES), NAMES, [])
+    return searching.mark_of(TASK, inner(TASK, rows, DATES), NAMES, [])
 
 
 def test_other_rows_are_another_study(tmp_path: Path) -> None:
