@@ -21,7 +21,7 @@ import pandas as pd
 
 from features.certificate import Accusation, Hunt
 
-__all__ = ["LONG_BEFORE_DAYS", "hunts_of_foresight", "separation"]
+__all__ = ["LONG_BEFORE_DAYS", "auc_alone", "hunts_of_foresight", "separation"]
 
 TELLS_ALL = 0.98
 HIGH = 0.90
@@ -91,7 +91,7 @@ def _accused(
     foretelling = _foretelling(rows, values, outcome, earlier)
     values["customer_id"] = np.argsort(np.argsort(rows["customer_id"].to_numpy())).astype(np.float64)
     kinds = {**kinds, "customer_id": "identity"}
-    alone = {name: _auc(column, outcome, np.ones(len(outcome))) for name, column in values.items()}
+    alone = {name: auc_alone(column, outcome) for name, column in values.items()}
     customers = pd.factorize(rows["customer_id"])[0]
     low = {n: _interval(values[n], outcome, customers, seed) for n, auc in alone.items() if auc > HIGH}
     tells = {n: f"ROC AUC {alone[n]:.3f} by itself" for n in low if low[n] > TELLS_ALL}
@@ -107,6 +107,11 @@ def _accused(
 def separation(auc: float) -> float:
     """d': how many standard deviations apart two normal distributions of this AUC lie."""
     return math.sqrt(2) * NormalDist().inv_cdf(min(max(auc, 0.5), 1 - 1e-9))
+
+
+def auc_alone(values: np.ndarray, outcome: np.ndarray) -> float:
+    """ROC AUC of a column by itself, in the better direction, missing values at the better end; outcome 0/1."""
+    return _auc(values, outcome, np.ones(len(outcome)))
 
 
 def _rest(name: str, alone: Mapping[str, float], kinds: Mapping[str, str]) -> float:

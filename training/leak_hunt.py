@@ -43,9 +43,11 @@ MOST_ROWS = 100_000
 KEYS = ["customer_id", "as_of"]
 
 
-def certificate(task: Task, warehouse: Warehouse, planned: Plan, data: Dataset) -> Certificate:
+def certificate(
+    task: Task, warehouse: Warehouse, planned: Plan, data: Dataset, more: Sequence[Hunt] = ()
+) -> Certificate:
     """The certificate of a training run: its last dates to learn from and to test, its features and
-    its cohort, for customers drawn by seed; and the hunts among its columns."""
+    its cohort, for customers drawn by seed; and the hunts among its columns, with those that were made already."""
     dates = sorted({planned.fit[-1], planned.test[-1]})
     kinds = _kinds(data)
     hunts = hunts_of_foresight(data.frame, kinds, partial(_long_before, warehouse), most_rows=FEWER_ROWS)
@@ -57,7 +59,7 @@ def certificate(task: Task, warehouse: Warehouse, planned: Plan, data: Dataset) 
         cohorts=[task.cohort],
         customers=CUSTOMERS,
         computed=pa.Table.from_pandas(learned, preserve_index=False),
-        hunts=hunts,
+        hunts=[*hunts, *more],
     )
 
 

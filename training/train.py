@@ -43,6 +43,7 @@ from training.promote import judge, promoted_if_fit, table
 from training.report import render
 from training.task import Task
 from training.tasks import task_named
+from training.too_good import doubted, too_good
 
 __all__ = ["Prepared", "Trained", "fitted", "prepare", "revision", "train"]
 
@@ -115,7 +116,8 @@ def train(
     came = outcomes_by_horizon(task, parts.test)
     report = replace(report, cells=outlook(parts.test, task.kinds, task.horizons_days, came, outlooks))
     require_figures(report)
-    certified = certificate(task, warehouse, planned, data)
+    doubt = doubted(report, [rule.name for rule in task.rules])
+    certified = certificate(task, warehouse, planned, data, [too_good(doubt, data, parts, task.answers)])
     card = _card(task, planned, data, parts, model, report, probabilities["model"], certified.seal)
     card = msgspec.structs.replace(card, settings=settings.told(), settings_by=settings.chosen_by)
     page = data_folder() / "report" / f"{task.name}.html"
@@ -128,7 +130,7 @@ def train(
         (place / CERTIFICATE).write_bytes(certified.to_json())
         with registry.tracked(f"train {task.name}") as active:
             _log(task, card, report, data, parts, [page, *pictures.values()])
-            _log_certificate(certified)
+            _log_certificate(certified, doubt.words)
             loaded = artefact.read(folder)
             verdict = judge(task, data.frame.loc[parts.test.index], loaded)
             number = registry.register(task.name, folder, card)
@@ -239,9 +241,10 @@ def _flat(prefix: str, scorers: Mapping[str, Mapping[str, Estimate]]) -> dict[st
     return figures
 
 
-def _log_certificate(certified: Certificate) -> None:
+def _log_certificate(certified: Certificate, doubt: str) -> None:
     mlflow.log_text(certified.to_json().decode(), "certificate.json")
-    mlflow.set_tags({"certificate": certified.digest, "leaks": ", ".join(certified.leaks[:20]) or "none"})
+    leaks = ", ".join(certified.leaks[:20]) or "none"
+    mlflow.set_tags({"certificate": certified.digest, "leaks": leaks, "too_good": doubt or "no"})
 
 
 def revision() -> str:
