@@ -1,6 +1,7 @@
 """Too good to be true: a figure beyond belief is not admired but explained, before anybody may be served by it.
 
-    suspected     ROC AUC above .90; or, above .80 beyond chance, three times as far apart as the best rule
+    suspected     ROC AUC above .90, unless a rule comes near; or, above .80 beyond chance, three times as far apart as the
+                  best rule
     peeled        the group of columns that carries most is taken away and the model fitted again, until the figure is
                   credible; what carried it is accused, and a model with an accused column is never promoted
 
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from features.certificate import Accusation, Hunt
+from features.errors import NotTrainable
 from features.foresight import auc_alone, separation
 from training.dataset import Dataset, Parts
 from training.evaluate import Estimate, Report
@@ -28,6 +30,8 @@ NAME = "too good to be true"
 BEYOND_BELIEF = 0.90
 HIGH = 0.80
 TIMES_THE_RULES = 3.0
+# A rule is a sentence anybody can check: where it does nearly as well, the outcome is that easy to foresee.
+NEAR_A_RULE = 1.25
 MOST_PEELED = 6
 # What an honest group carries by itself is carried by others too once it is gone.
 TELLING_SHARE = 0.2
@@ -45,7 +49,7 @@ class Doubt:
 
     @property
     def high(self) -> bool:
-        return self.model > BEYOND_BELIEF
+        return self.model > BEYOND_BELIEF and separation(self.model) > NEAR_A_RULE * separation(self.rule)
 
     @property
     def far(self) -> bool:
@@ -56,14 +60,20 @@ class Doubt:
         """Why the figure is not believed; nothing where it is."""
         if not (self.high or self.far):
             return ""
-        bound = f"above {BEYOND_BELIEF:.2f}" if self.high else f"{TIMES_THE_RULES:g} times as far apart as the rules"
+        bound = (
+            f"above {BEYOND_BELIEF:.2f}"
+            if self.high
+            else f"{TIMES_THE_RULES:g} times as far apart as the rules"
+        )
         return f"ROC AUC {self.model:.3f} is too good to be true: {bound} (best rule {self.rule:.3f})"
 
 
 def doubted(report: Report, rules: Sequence[str]) -> Doubt:
     """How a report's figure stands to what is credible."""
     model: Estimate = report.scorers["model"]["auc"]
-    return Doubt(model.value, model.low, max((report.scorers[rule]["auc"].value for rule in rules), default=0.5))
+    return Doubt(
+        model.value, model.low, max((report.scorers[rule]["auc"].value for rule in rules), default=0.5)
+    )
 
 
 def too_good(doubt: Doubt, data: Dataset, parts: Parts, answers: Answers) -> Hunt:
@@ -75,16 +85,15 @@ def too_good(doubt: Doubt, data: Dataset, parts: Parts, answers: Answers) -> Hun
     if not doubt.words:
         return Hunt(NAME, len(data.names))
     concepts = {feature.name: feature.concept for feature in data.features}
-    parts = Parts(*(_some(part) for _, part in parts), parts.levels)
-    left, figure, accused = list(data.names), doubt.model, []
+    parts = Parts(_some(parts.fit), _some(parts.calibrate), _some(parts.test), parts.levels)
+    left, figure = list(data.names), doubt.model
+    accused: list[Accusation] = []
     excess = separation(doubt.model) - separation(doubt.rule)
     gains = _fitted(left, parts, answers)[1]
     for _ in range(MOST_PEELED):
         group = _heaviest(gains, concepts)
         left = [name for name in left if concepts[name] != group]
-        if not left:
-            break
-        without, next_gains = _fitted(left, parts, answers)
+        without, next_gains = _without(left, parts, answers)
         if separation(figure) - separation(without) > TELLING_SHARE * excess:
             accused += _accused(group, gains, concepts, parts.test, figure, without)
         figure, gains = without, next_gains
@@ -105,13 +114,28 @@ def _fitted(names: list[str], parts: Parts, answers: Answers) -> tuple[float, di
     return figure, dict(zip(names, gains, strict=True))
 
 
+def _without(left: list[str], parts: Parts, answers: Answers) -> tuple[float, dict[str, float]]:
+    """The same of what is left; where nothing is left to learn from, the figure of chance."""
+    try:
+        return _fitted(left, parts, answers)
+    except NotTrainable:
+        return 0.5, {}
+
+
 def _heaviest(gains: Mapping[str, float], concepts: Mapping[str, str]) -> str:
-    by_group = pd.Series(gains).groupby(concepts).sum()
-    return str(by_group.idxmax())
+    by_group: dict[str, float] = {}
+    for name, gain in gains.items():
+        by_group[concepts[name]] = by_group.get(concepts[name], 0.0) + gain
+    return max(by_group, key=by_group.__getitem__)
 
 
 def _accused(
-    group: str, gains: Mapping[str, float], concepts: Mapping[str, str], test: pd.DataFrame, figure: float, without: float
+    group: str,
+    gains: Mapping[str, float],
+    concepts: Mapping[str, str],
+    test: pd.DataFrame,
+    figure: float,
+    without: float,
 ) -> list[Accusation]:
     """The columns of a group that carry it, with what each tells alone and the model without them all."""
     inside = {name: gain for name, gain in gains.items() if concepts[name] == group}

@@ -31,6 +31,7 @@ from training import artefact, registry
 from training.card import Card, figures_of, grade_cuts, outlook_of
 from training.challenger import fit_linear, linear_probabilities
 from training.dataset import Dataset, Parts, dataset, facts, outcomes_by_horizon, split, telling
+from training.drift import Baseline
 from training.evaluate import Estimate, Report, evaluate, outlook, require_figures
 from training.figures import draw
 from training.gates import Verdict
@@ -48,6 +49,7 @@ from training.too_good import doubted, too_good
 __all__ = ["Prepared", "Trained", "fitted", "prepare", "revision", "train"]
 
 Oracle = Callable[[pd.DataFrame], np.ndarray]
+COHORT_TIMES = 2.0
 RUNTIME = ("lightgbm", "numpy", "pandas")
 
 
@@ -119,10 +121,13 @@ def train(
     doubt = doubted(report, [rule.name for rule in task.rules])
     certified = certificate(task, warehouse, planned, data, [too_good(doubt, data, parts, task.answers)])
     card = _card(task, planned, data, parts, model, report, probabilities["model"], certified.seal)
-    card = msgspec.structs.replace(card, settings=settings.told(), settings_by=settings.chosen_by)
+    card = msgspec.structs.replace(
+        card, settings=settings.told(), settings_by=settings.chosen_by, too_good=doubt.words
+    )
     page = data_folder() / "report" / f"{task.name}.html"
     with kept(task.name) as place:
-        folder = artefact.write(model, card, artefact.golden_rows(tested), place / MODEL)
+        baseline = _baseline(task, data, parts, model, probabilities["model"])
+        folder = artefact.write(model, card, artefact.golden_rows(tested), place / MODEL, baseline)
         pictures = draw(place / "figures", parts.test["outcome"].to_numpy(), probabilities, ranks)
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(render(card, report, pictures, _concepts(model, data, tested), data.excluded))
@@ -130,7 +135,7 @@ def train(
         (place / CERTIFICATE).write_bytes(certified.to_json())
         with registry.tracked(f"train {task.name}") as active:
             _log(task, card, report, data, parts, [page, *pictures.values()])
-            _log_certificate(certified, doubt.words)
+            _log_certificate(certified)
             loaded = artefact.read(folder)
             verdict = judge(task, data.frame.loc[parts.test.index], loaded)
             number = registry.register(task.name, folder, card)
@@ -197,6 +202,20 @@ def _card(
     )
 
 
+def _baseline(task: Task, data: Dataset, parts: Parts, model: Model, promised: np.ndarray) -> Baseline:
+    """What later populations are compared with, of rows with their categories as text."""
+    fit, test = (data.frame.loc[part.index] for part in (parts.fit, parts.test))
+    held_back = model.probabilities(numbers(parts.calibrate, data.names))
+    weights = model.booster.feature_importance("gain").tolist()
+    asked = data.frame[data.frame["as_of"].isin(test["as_of"].unique())].groupby("as_of").size()
+    # Campaigns differ in size by their nature; a cohort of every day does not halve or double.
+    usual = (asked.min(), asked.max()) if task.occasions else (asked.mean(), asked.mean())
+    bounds = (float(usual[0]) / COHORT_TIMES, float(usual[1]) * COHORT_TIMES)
+    return Baseline.learned(
+        data.features, fit, test, weights, held_back, promised, float(asked.mean()), bounds
+    )
+
+
 def _concepts(model: Model, data: Dataset, rows: np.ndarray) -> Mapping[str, float]:
     """Share of the mean absolute contribution per concept, largest first."""
     weight = np.abs(model.contributions(rows[:5000])[:, :-1]).mean(axis=0)
@@ -206,6 +225,7 @@ def _concepts(model: Model, data: Dataset, rows: np.ndarray) -> Mapping[str, flo
 
 def _log(task: Task, card: Card, report: Report, data: Dataset, parts: Parts, files: list[Path]) -> None:
     mlflow.set_tags({"task": task.name, "code_revision": card.code_revision, "data_digest": card.data_digest})
+    mlflow.set_tag("too_good", card.too_good or "no")
     horizons = ", ".join(map(str, task.horizons_days))
     mlflow.log_params(
         {"task": task.name, "horizons_days": horizons, "gap_days": task.gap_days, "cut": card.cut}
@@ -241,10 +261,9 @@ def _flat(prefix: str, scorers: Mapping[str, Mapping[str, Estimate]]) -> dict[st
     return figures
 
 
-def _log_certificate(certified: Certificate, doubt: str) -> None:
+def _log_certificate(certified: Certificate) -> None:
     mlflow.log_text(certified.to_json().decode(), "certificate.json")
-    leaks = ", ".join(certified.leaks[:20]) or "none"
-    mlflow.set_tags({"certificate": certified.digest, "leaks": leaks, "too_good": doubt or "no"})
+    mlflow.set_tags({"certificate": certified.digest, "leaks": ", ".join(certified.leaks[:20]) or "none"})
 
 
 def revision() -> str:
@@ -290,7 +309,8 @@ def main(
     state = "is the champion now" if trained.promoted else "was not promoted"
     print(f"\n{task} version {trained.version} {state}\nrun     {trained.run_id}\nreport  {trained.page}")
     if (seal := trained.card.certificate) and not seal.clean:
-        raise LeakFound(f"{task} version {trained.version} may not be promoted. {seal.finding}")
+        doubt = f" {trained.card.too_good}." if trained.card.too_good else ""
+        raise LeakFound(f"{task} version {trained.version} may not be promoted.{doubt} {seal.finding}")
 
 
 if __name__ == "__main__":

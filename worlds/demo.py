@@ -104,7 +104,7 @@ WORLDS: Mapping[str, World] = {
         "real calls to 45,211 customers of a bank, 2008 to 2010, under a market that turns over",
         bank.convert,
         lambda: [Study("response", planned=bank.in_date_order())],
-        datetime(2009, 8, 1),
+        datetime(2009, 7, 1),
     ),
 }
 
