@@ -14,7 +14,7 @@ export BENTOML_DO_NOT_TRACK := True
 help: ## list what can be made
 	@grep -hE '^[a-z-]+[%a-zA-Z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "make %-14s %s\n", $$1, $$2}'
 
-demo: .venv/ready ## set up, then load, train, score and report on a world (WORLD=carmaker, cdnow, journey, motor)
+demo: .venv/ready ## set up, then load, train, score and report on a world (WORLD=carmaker, cdnow, journey, motor, bank)
 	@$(BIN)/python -m worlds.demo --world $(WORLD)
 
 serve: .venv/ready ## start the scoring service on what the demo promoted (HOST, PORT)

@@ -3,7 +3,7 @@
     tells the outcome        ROC AUC above .98 by itself, beyond chance
     far above the rest       above .90, and more than twice as far apart as the best column of another kind
     foretells                a value almost always followed by the rarer outcome, and no longer so when only what
-                             was known two months earlier is let in: it came because of the outcome
+                             was known two months earlier is let in, of customers known then: it came because of the outcome
 
 How far apart a column puts those with and without the outcome is d' = sqrt(2) z(AUC), the distance of two normal
 distributions of that AUC (Green and Swets 1966); nothing is far above anything in AUC itself, which ends at 1. Honest
@@ -21,7 +21,7 @@ import pandas as pd
 
 from features.certificate import Accusation, Hunt
 
-__all__ = ["LONG_BEFORE_DAYS", "hunts_of_foresight", "separation"]
+__all__ = ["LONG_BEFORE_DAYS", "auc_alone", "hunts_of_foresight", "separation"]
 
 TELLS_ALL = 0.98
 HIGH = 0.90
@@ -65,7 +65,8 @@ def hunts_of_foresight(
 ) -> list[Hunt]:
     """Hunt among columns of `rows` (customer_id, as_of, `outcome` 0/1, numbers). `kinds` names each column's kind:
     columns of a kind are not rivals of each other. `earlier` gives columns as they were `LONG_BEFORE_DAYS` before,
-    for the moments it is handed, in their order. The last date is looked at by itself as well: what was filled in at
+    for the moments it is handed, in their order, without those whose customer was not known then: of a newcomer nothing
+    can be foretold, and nothing was. The last date is looked at by itself as well: what was filled in at
     the extraction knows that date's outcomes best. At most `most_rows` rows are taken each time, drawn with `seed`.
     """
     found: dict[str, dict[str, str]] = {name: {} for name in HUNTS}
@@ -91,7 +92,7 @@ def _accused(
     foretelling = _foretelling(rows, values, outcome, earlier)
     values["customer_id"] = np.argsort(np.argsort(rows["customer_id"].to_numpy())).astype(np.float64)
     kinds = {**kinds, "customer_id": "identity"}
-    alone = {name: _auc(column, outcome, np.ones(len(outcome))) for name, column in values.items()}
+    alone = {name: auc_alone(column, outcome) for name, column in values.items()}
     customers = pd.factorize(rows["customer_id"])[0]
     low = {n: _interval(values[n], outcome, customers, seed) for n, auc in alone.items() if auc > HIGH}
     tells = {n: f"ROC AUC {alone[n]:.3f} by itself" for n in low if low[n] > TELLS_ALL}
@@ -107,6 +108,11 @@ def _accused(
 def separation(auc: float) -> float:
     """d': how many standard deviations apart two normal distributions of this AUC lie."""
     return math.sqrt(2) * NormalDist().inv_cdf(min(max(auc, 0.5), 1 - 1e-9))
+
+
+def auc_alone(values: np.ndarray, outcome: np.ndarray) -> float:
+    """ROC AUC of a column by itself, in the better direction, missing values at the better end; outcome 0/1."""
+    return _auc(values, outcome, np.ones(len(outcome)))
 
 
 def _rest(name: str, alone: Mapping[str, float], kinds: Mapping[str, str]) -> float:
@@ -152,11 +158,13 @@ def _foretelling(
     if not suspects:
         return {}
     before = earlier(list(suspects), rows)
+    known = rows.index.isin(before.index)
+    rare = rare[known]
     found = {}
     for name, group in suspects.items():
         then = group.rows(before[name].to_numpy(dtype=np.float64, na_value=np.nan))
-        now = group.rows(values[name])
-        if not _lasts(rare, now, then):
+        now = group.rows(values[name][known])
+        if _is_certain(rare, now) and not _lasts(rare, now, then):
             share, usual = rare[now].mean(), rare.mean()
             found[name] = (
                 f"{group.words}: {share:.0%} of {int(now.sum()):,} moments end the same way, {usual:.1%} of all; "
@@ -167,14 +175,22 @@ def _foretelling(
 
 def _certain(values: np.ndarray, rare: np.ndarray) -> Group | None:
     """The group of values most surely followed by the rarer outcome, if any is nearly always."""
-    usual, best, chosen = float(rare.mean()), NEARLY_ALWAYS, None
+    best, chosen = 0.0, None
     for group in _groups(values):
         inside = group.rows(values)
-        if FEWEST <= inside.sum() < len(values):
+        if _is_certain(rare, inside):
             low = _wilson(int(rare[inside].sum()), int(inside.sum()))
-            if low >= best and _odds(low) >= ODDS * _odds(usual):
+            if low >= best:
                 best, chosen = low, group
     return chosen
+
+
+def _is_certain(rare: np.ndarray, inside: np.ndarray) -> bool:
+    """Whether those inside nearly always have the rarer outcome, beyond chance and far more often than everyone."""
+    if not FEWEST <= inside.sum() < len(rare):
+        return False
+    low = _wilson(int(rare[inside].sum()), int(inside.sum()))
+    return low >= NEARLY_ALWAYS and _odds(low) >= ODDS * _odds(float(rare.mean()))
 
 
 def _groups(values: np.ndarray) -> Iterator[Group]:

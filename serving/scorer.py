@@ -96,7 +96,7 @@ class Scorer:
 
     def chances(self, outlook: np.ndarray) -> list[list[Chance]]:
         """The outlook of each scored row, in words and numbers."""
-        flat = outlook.transpose(0, 2, 1).reshape(len(outlook), -1).tolist()
+        flat = outlook.transpose(0, 2, 1).reshape(len(outlook), len(self.asked)).tolist()
         return [
             [Chance(kind, days, p) for (kind, days), p in zip(self.asked, row, strict=True)] for row in flat
         ]

@@ -3,6 +3,7 @@
     booster.txt      LightGBM's text format
     card.json        the card, with the calibration
     golden.json      artificial rows with the probabilities they must get by outcome and horizon, bit for bit
+    baseline.json    how the learned customers were spread, for `training.drift` to compare others with
     MANIFEST.json    SHA-256 of the others
 
 The hashes are checked before the native loader sees a byte: a truncated text model crashes the process, and a
@@ -20,11 +21,13 @@ import numpy as np
 from features.digest import sha256_of
 from features.errors import BadModel
 from training.card import Card
+from training.drift import Baseline
 from training.model import Model
 
 __all__ = ["MANIFEST", "Loaded", "golden_rows", "read", "write"]
 
 FILES = ("booster.txt", "card.json", "golden.json")
+BASELINE = "baseline.json"
 MANIFEST = "MANIFEST.json"
 
 
@@ -37,6 +40,7 @@ class Loaded:
     digest: str
     golden: np.ndarray
     expected: np.ndarray
+    baseline: Baseline | None = None
 
     def self_test(self) -> None:
         """Score the golden rows again. Raises `BadModel` when a single bit differs."""
@@ -57,8 +61,10 @@ def golden_rows(rows: np.ndarray) -> np.ndarray:
     return np.vstack([*quantiles, np.full(rows.shape[1], np.nan)])
 
 
-def write(model: Model, card: Card, golden: np.ndarray, folder: Path) -> Path:
-    """Write the four files into a new folder and return it."""
+def write(
+    model: Model, card: Card, golden: np.ndarray, folder: Path, baseline: Baseline | None = None
+) -> Path:
+    """Write the files into a new folder and return it; a model without a baseline cannot be watched."""
     folder.mkdir(parents=True)
     (folder / "booster.txt").write_text(model.booster.model_to_string(num_iteration=-1))
     (folder / "card.json").write_bytes(card.to_json())
@@ -68,7 +74,10 @@ def write(model: Model, card: Card, golden: np.ndarray, folder: Path) -> Path:
         "probabilities": expected.tolist(),
     }
     (folder / "golden.json").write_text(json.dumps(cases))
-    hashes = {name: sha256_of(folder / name) for name in FILES}
+    if baseline is not None:
+        (folder / BASELINE).write_bytes(msgspec.json.encode(baseline))
+    written = [*FILES, *([BASELINE] if baseline is not None else [])]
+    hashes = {name: sha256_of(folder / name) for name in written}
     (folder / MANIFEST).write_text(json.dumps(hashes, indent=1))
     return folder
 
@@ -82,7 +91,8 @@ def read(folder: Path) -> Loaded:
         manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=dict[str, str])
     except (OSError, msgspec.DecodeError) as error:
         raise BadModel(f"{folder} holds no readable {MANIFEST}: it is not a model of ours") from error
-    for name in FILES:
+    watched = BASELINE in manifest
+    for name in (*FILES, BASELINE) if watched else FILES:
         if not (folder / name).is_file():
             raise BadModel(f"{folder / name} is missing; fetch the model again")
         if manifest.get(name) != sha256_of(folder / name):
@@ -97,6 +107,8 @@ def read(folder: Path) -> Loaded:
     model = Model(booster, tuple(card.features), card.answers, card.hazards)
     cases = json.loads((folder / "golden.json").read_text())
     golden = np.array([[np.nan if v is None else v for v in row] for row in cases["rows"]], dtype=np.float64)
-    loaded = Loaded(model, card, sha256_of(folder / MANIFEST), golden, np.array(cases["probabilities"]))
+    baseline = msgspec.json.decode((folder / BASELINE).read_bytes(), type=Baseline) if watched else None
+    expected = np.array(cases["probabilities"])
+    loaded = Loaded(model, card, sha256_of(folder / MANIFEST), golden, expected, baseline)
     loaded.self_test()
     return loaded

@@ -72,7 +72,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     month of the test; dates are moments,
     `trained_through` the end of the last outcome window that was learned from; `certificate` the seal of its leak
     certificate; `settings` the numbers that shaped the trees, `settings_by` who chose them, in words;
-    `tested` whom the test asks about: others than the fit, everyone at later dates, or a list."""
+    `tested` whom the test asks about: others than the fit, everyone at later dates, or a list; `too_good` why the
+    figure is not believed, where it is not."""
 
     task: str
     question: str
@@ -110,6 +111,12 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     settings_by: str = ""
     tested: Tested = "others"
     segments: list[InSegment] = []
+    too_good: str = ""
+
+    @property
+    def in_time(self) -> bool:
+        """Whether every outcome learned from was settled before the test's first moment."""
+        return self.trained_through <= min(self.test_at)
 
     @property
     def horizon_days(self) -> int:
@@ -149,6 +156,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
             f"learned from    {self.rows_fit:,} moments, outcomes through {self.trained_through:%Y-%m-%d}",
             f"kept apart      {self.cut}",
             f"ROC AUC         {auc:.3f} ({low:.3f}-{high:.3f}) on {self.rows_test:,} moments",
+            f"credible        {self.too_good or 'yes'}",
             f"ahead of        {', '.join(self.beaten) or 'nothing, beyond chance'}",
             f"grades          A from {self.grades.a:.4f}, B from {self.grades.b:.4f}, as of {self.grades.dated:%Y-%m-%d}",
             f"consent for     {self.purpose}",

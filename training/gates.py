@@ -1,10 +1,12 @@
 """The gates between a model and its customers: each a small function that says what it measured, what is allowed, and why.
 
     must hold       a complete card, no leak, golden predictions, a better ranking than every rule, not behind the champion
-    should hold     ahead of the rules beyond chance, calibrated overall and by segment, a top tenth that keeps
+    should hold     tested later than it learned, ahead of the rules beyond chance, calibrated overall and by segment, a
+                    top tenth that keeps
 
 What must hold refuses. What should hold refuses too, unless nothing serves yet or what serves is no better: then the
-model passes with a reservation, which the history and the registry keep. A test of few rows cannot show a small error of
+model passes with a reservation, which the history and the registry keep; so does, always, one whose history has no later
+test, for a cut by customer alone flatters. A test of few rows cannot show a small error of
 calibration: allowed is what the limit says or what chance alone gives, whichever is more.
 """
 
@@ -81,6 +83,14 @@ def no_leak(e: Evidence) -> Iterator[Finding]:
     seal = e.card.certificate
     words = seal.finding if seal else "no leak certificate"
     yield _finding("leaks", "clean" if seal and seal.clean else "not clean", "clean", bool(seal and seal.clean), words)  # fmt: skip
+
+
+def later_test(e: Evidence) -> Iterator[Finding]:
+    words = f"kept apart {e.card.cut}"
+    if not e.card.in_time:
+        words = f"not tested after all it learned from, which flatters: {words}"
+    first, verdict = f"{min(e.card.test_at):%Y-%m-%d}", PASSED if e.card.in_time else RESERVED
+    yield Finding("later test", first, f"from {e.card.trained_through:%Y-%m-%d}", verdict, words)
 
 
 def golden(e: Evidence) -> Iterator[Finding]:
@@ -170,6 +180,7 @@ def stable_top(e: Evidence) -> Iterator[Finding]:
 GATES: tuple[Callable[[Evidence], Iterable[Finding]], ...] = (
     complete_card,
     no_leak,
+    later_test,
     golden,
     beats_rules,
     keeps_up,

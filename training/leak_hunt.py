@@ -19,6 +19,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from features import timeline
 from features.attributes import columns_at, offered
 from features.certificate import Certificate, Hunt
 from features.certify import certify
@@ -43,9 +44,11 @@ MOST_ROWS = 100_000
 KEYS = ["customer_id", "as_of"]
 
 
-def certificate(task: Task, warehouse: Warehouse, planned: Plan, data: Dataset) -> Certificate:
+def certificate(
+    task: Task, warehouse: Warehouse, planned: Plan, data: Dataset, more: Sequence[Hunt] = ()
+) -> Certificate:
     """The certificate of a training run: its last dates to learn from and to test, its features and
-    its cohort, for customers drawn by seed; and the hunts among its columns."""
+    its cohort, for customers drawn by seed; and the hunts among its columns, with those that were made already."""
     dates = sorted({planned.fit[-1], planned.test[-1]})
     kinds = _kinds(data)
     hunts = hunts_of_foresight(data.frame, kinds, partial(_long_before, warehouse), most_rows=FEWER_ROWS)
@@ -57,7 +60,7 @@ def certificate(task: Task, warehouse: Warehouse, planned: Plan, data: Dataset) 
         cohorts=[task.cohort],
         customers=CUSTOMERS,
         computed=pa.Table.from_pandas(learned, preserve_index=False),
-        hunts=hunts,
+        hunts=[*hunts, *more],
     )
 
 
@@ -80,12 +83,14 @@ def _kinds(data: Dataset) -> dict[str, str]:
 
 
 def _long_before(warehouse: Warehouse, names: Sequence[str], rows: pd.DataFrame) -> pd.DataFrame:
-    """The features of each row as they were long before its moment."""
+    """The features of each row as they were long before its moment, for customers who were known then."""
     then = rows[KEYS].assign(as_of=rows["as_of"] - timedelta(days=LONG_BEFORE_DAYS))
     moments = ibis.memtable(then.drop_duplicates(), schema={"customer_id": "string", "as_of": "timestamp(6)"})
+    known = timeline.past(moments, warehouse.tables["customers"]).select(*KEYS).distinct()
     chosen: list[Feature] = named(names)
-    found = warehouse.engine.to_pyarrow(at(moments, warehouse, chosen)).to_pandas()
-    return then.merge(found, on=KEYS, how="left").set_index(rows.index)
+    found = warehouse.engine.to_pyarrow(at(known, warehouse, chosen)).to_pandas()
+    kept = then.reset_index(names="row").merge(found, on=KEYS).set_index("row")
+    return kept.reindex(rows.index.intersection(kept.index))
 
 
 def _both_long_before(
@@ -95,6 +100,7 @@ def _both_long_before(
     own = {name: [n for n in names if n.startswith(f"{name}.")] for name in tables}
     of_tables = [n for some in own.values() for n in some]
     parts = [_long_before(warehouse, [n for n in names if n not in of_tables], rows)]
+    rows = rows.loc[parts[0].index]
     for name, some in own.items():
         if some:
             parts.append(columns_at(tables[name], rows, LONG_BEFORE_DAYS).add_prefix(f"{name}."))

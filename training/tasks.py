@@ -258,6 +258,18 @@ TASKS: tuple[Task, ...] = (
         occasions=Occasions("contacts", "kind", "sent"),
     ),
     Task(
+        name="response",
+        question="Will this customer, just sent a campaign or put on a list of calls, order in the next 30 days?",
+        cohort=just_contacted,
+        outcome=ORDERS,
+        horizons_days=(30,),
+        rules=(
+            most("past_replies", "contacts_answered_ever", "who answered most often so far comes first"),
+            recency,
+        ),
+        occasions=Occasions("contacts", "kind", "sent"),
+    ),
+    Task(
         name="lapse",
         question="Will this contract, renewed in the last 30 days, be cancelled by the next renewal?",
         who=Words("contract holders", "位保单持有人"),

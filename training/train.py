@@ -32,6 +32,7 @@ from training.card import Card, figures_of, grade_cuts, in_segments, outlook_of
 from training.challenger import fit_linear, linear_probabilities
 from training.comparison import require_figures
 from training.dataset import Dataset, Parts, dataset, facts, split, telling
+from training.drift import Baseline
 from training.evaluate import asked_at_a_date, examined, log_report, seen
 from training.findings import Report
 from training.gates import Verdict
@@ -45,10 +46,12 @@ from training.report import published
 from training.revision import revision
 from training.task import Task
 from training.tasks import task_named
+from training.too_good import doubted, too_good
 
 __all__ = ["Prepared", "Trained", "fitted", "prepare", "revision", "train"]
 
 Oracle = Callable[[pd.DataFrame], np.ndarray]
+COHORT_TIMES = 2.0
 RUNTIME = ("lightgbm", "numpy", "pandas")
 TEST = "On the test of the training run."
 
@@ -124,12 +127,16 @@ def train(
     seen_at = data.frame.loc[parts.test.index]  # categories as text
     report = examined(task, seen_at, probabilities, ranks, outlooks, asked_at_a_date(data, planned.test))
     require_figures(report)
-    certified = certificate(task, warehouse, planned, data)
+    doubt = doubted(report, [rule.name for rule in task.rules])
+    certified = certificate(task, warehouse, planned, data, [too_good(doubt, data, parts, task.answers)])
     card = _card(task, planned, data, parts, model, report, probabilities["model"], certified.seal)
-    card = msgspec.structs.replace(card, settings=settings.told(), settings_by=settings.chosen_by)
+    card = msgspec.structs.replace(
+        card, settings=settings.told(), settings_by=settings.chosen_by, too_good=doubt.words
+    )
     page = data_folder() / "report" / f"{task.name}.html"
     with kept(task.name) as place:
-        folder = artefact.write(model, card, artefact.golden_rows(tested), place / MODEL)
+        baseline = _baseline(task, data, parts, model, probabilities["model"])
+        folder = artefact.write(model, card, artefact.golden_rows(tested), place / MODEL, baseline)
         shown = seen(
             model, data.features, card.levels, tested, seen_at, probabilities["model"], data.excluded, TEST
         )
@@ -209,6 +216,20 @@ def _card(
     )
 
 
+def _baseline(task: Task, data: Dataset, parts: Parts, model: Model, promised: np.ndarray) -> Baseline:
+    """What later populations are compared with, of rows with their categories as text."""
+    fit, test = (data.frame.loc[part.index] for part in (parts.fit, parts.test))
+    held_back = model.probabilities(numbers(parts.calibrate, data.names))
+    weights = model.booster.feature_importance("gain").tolist()
+    asked = data.frame[data.frame["as_of"].isin(test["as_of"].unique())].groupby("as_of").size()
+    # Campaigns differ in size by their nature; a cohort of every day does not halve or double.
+    usual = (asked.min(), asked.max()) if task.occasions else (asked.mean(), asked.mean())
+    bounds = (float(usual[0]) / COHORT_TIMES, float(usual[1]) * COHORT_TIMES)
+    return Baseline.learned(
+        data.features, fit, test, weights, held_back, promised, float(asked.mean()), bounds
+    )
+
+
 def _log(task: Task, card: Card, data: Dataset, parts: Parts) -> None:
     mlflow.set_tags(
         {
@@ -216,6 +237,7 @@ def _log(task: Task, card: Card, data: Dataset, parts: Parts) -> None:
             "job": "train",
             "code_revision": card.code_revision,
             "data_digest": card.data_digest,
+            "too_good": card.too_good or "no",
         }
     )
     horizons = ", ".join(map(str, task.horizons_days))
@@ -272,7 +294,8 @@ def main(
     state = "is the champion now" if trained.promoted else "was not promoted"
     print(f"\n{task} version {trained.version} {state}\nrun     {trained.run_id}\nreport  {trained.page}")
     if (seal := trained.card.certificate) and not seal.clean:
-        raise LeakFound(f"{task} version {trained.version} may not be promoted. {seal.finding}")
+        doubt = f" {trained.card.too_good}." if trained.card.too_good else ""
+        raise LeakFound(f"{task} version {trained.version} may not be promoted.{doubt} {seal.finding}")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from training.plan import Plan, plan
 from training.task import Task
 from training.tasks import task_named
 from training.train import Trained, train
-from worlds import cdnow, invented, journey, motor
+from worlds import bank, cdnow, invented, journey, motor
 
 __all__ = ["WORLDS", "Study", "World", "demo"]
 
@@ -99,6 +99,13 @@ WORLDS: Mapping[str, World] = {
         lambda: [Study("lapse", planned=motor.last_closed_quarter())],
         motor.END,
         motor.absent,
+    ),
+    "bank": World(
+        "bank",
+        "real calls to 45,211 customers of a bank, 2008 to 2010, under a market that turns over",
+        bank.convert,
+        lambda: [Study("response", planned=bank.in_date_order())],
+        datetime(2009, 7, 1),
     ),
 }
 
