@@ -44,7 +44,7 @@ from training.report import render
 from training.task import Task
 from training.tasks import task_named
 
-__all__ = ["Prepared", "Trained", "fitted", "prepare", "revision", "train"]
+__all__ = ["Prepared", "Trained", "fitted", "log_rows", "prepare", "revision", "train"]
 
 Oracle = Callable[[pd.DataFrame], np.ndarray]
 RUNTIME = ("lightgbm", "numpy", "pandas")
@@ -217,15 +217,20 @@ def _log(task: Task, card: Card, report: Report, data: Dataset, parts: Parts, fi
     for cell in report.cells:
         figures |= _flat(f"{cell.outcome}.{cell.horizon_days}d.", cell.scorers)
     mlflow.log_metrics({name: figure for name, figure in figures.items() if np.isfinite(figure)})
+    log_rows(task, data, parts, card.code_revision)
+    for file in files:
+        mlflow.log_artifact(str(file), "report")
+    mlflow.log_text(card.to_json().decode(), "card.json")
+
+
+def log_rows(task: Task, data: Dataset, parts: Parts, code_revision: str) -> None:
+    """Say in the run what it learned from: an input with the data's digest, and `dataset.json` (see `facts`)."""
     source = CodeDatasetSource(
-        {"warehouse": without_secrets(warehouse_address()), "code_revision": card.code_revision}
+        {"warehouse": without_secrets(warehouse_address()), "code_revision": code_revision}
     )
     mlflow.log_input(
         MetaDataset(source=source, name=f"{task.name} moments", digest=data.digest), context="training"
     )
-    for file in files:
-        mlflow.log_artifact(str(file), "report")
-    mlflow.log_text(card.to_json().decode(), "card.json")
     mlflow.log_dict(facts(task, data, parts), "dataset.json")
 
 

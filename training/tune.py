@@ -27,10 +27,10 @@ from training import registry
 from training.evaluate import Estimate, mean_by_customer
 from training.model import FIXED, Model, numbers
 from training.preflight import up_to
-from training.search import SPACE, Study, inner, search
+from training.search import SPACE, STAGNANT, Study, inner, search
 from training.task import Task
 from training.tasks import task_named
-from training.train import Prepared, Trained, fitted, prepare, revision, train
+from training.train import Prepared, Trained, fitted, log_rows, prepare, revision, train
 
 __all__ = ["Tuned", "Verdict", "tune"]
 
@@ -71,7 +71,13 @@ class Tuned:
 
 
 def tune(
-    task: Task, warehouse: Warehouse, *, trials: int = TRIALS, timeout: float = float("inf"), study: str = ""
+    task: Task,
+    warehouse: Warehouse,
+    *,
+    trials: int = TRIALS,
+    timeout: float = float("inf"),
+    study: str = "",
+    stagnant: int = STAGNANT,
 ) -> Tuned:
     """Search, compare, log the study as one run, and train with what was found if it is better beyond chance.
 
@@ -80,7 +86,7 @@ def tune(
     """
     made = prepare(task, warehouse)
     cut = inner(task, made.parts.fit, made.planned.fit)
-    found = search(task, cut, made.data.names, made.categories, trials=trials, timeout=timeout,
+    found = search(task, cut, made.data.names, made.categories, trials=trials, timeout=timeout, stagnant=stagnant,
                    study=study, folder=data_folder() / "studies")  # fmt: skip
     fixed = fitted(task, made, FIXED)
     tuned = fitted(task, made, found.best) if found.improved else fixed
@@ -103,6 +109,7 @@ def _log(task: Task, made: Prepared, found: Study, tuned: Model, verdict: Verdic
     """The study as it stands; a study that goes on later writes over its own figures."""
     mlflow.set_tags({"study": found.name, "task": task.name, "data_digest": made.data.digest})
     mlflow.set_tag("code_revision", revision())
+    log_rows(task, made.data, made.parts, revision())
     mlflow.set_tags({"verdict": str(verdict), "model_digest": tuned.digest})
     mlflow.log_params({"task": task.name, "search_cut": found.cut})
     mlflow.log_params({f"space.{name}": str(range_) for name, range_ in SPACE.items()})
@@ -165,6 +172,9 @@ def main(
     study: Annotated[
         str, typer.Option(help="name of the study to begin or go on with; default: that of these rows")
     ] = "",
+    stagnant: Annotated[
+        int, typer.Option(min=0, help="end after so many trials without a better one; 0: never")
+    ] = STAGNANT,
     longest_horizon: Annotated[int, typer.Option(help="leave out longer horizons, in days; 0: none")] = 0,
 ) -> None:
     """Search for better settings of a task's model; go on where an interrupted search stopped."""
@@ -173,7 +183,9 @@ def main(
     warehouse = connect()
     chosen = task_named(task, warehouse)
     chosen = up_to(chosen, longest_horizon) if longest_horizon else chosen
-    tuned = tune(chosen, warehouse, trials=trials, timeout=timeout or float("inf"), study=study)
+    tuned = tune(
+        chosen, warehouse, trials=trials, timeout=timeout or float("inf"), study=study, stagnant=stagnant
+    )
     Console().print(_best_trials(tuned.study))
     print(f"kept apart {tuned.study.cut}\n\n{tuned.verdict}\nrun     {tuned.run_id}")
     if tuned.trained is None:
