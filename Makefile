@@ -38,7 +38,7 @@ catalogue: .venv/ready ## print every feature
 	@$(BIN)/python -m features
 
 constraints: .venv/ready ## pin today's versions anew
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --extra dev pyproject.toml -o constraints.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --extra dev --extra bench pyproject.toml -o constraints.txt
 
 clean: ## remove what the product wrote (var/), not the environment
 	@rm -rf var

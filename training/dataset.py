@@ -90,8 +90,7 @@ def dataset(task: Task, warehouse: Warehouse, dates: Sequence[datetime]) -> Data
         at(moments, warehouse, features), ["customer_id", "as_of"]
     )
     ordered = rows.order_by("as_of", "customer_id")
-    frame = warehouse.engine.to_pyarrow(ordered).to_pandas()
-    frame.insert(2, "outcome", happened(task, frame))
+    frame = _framed(task, warehouse.engine.to_pyarrow(ordered))
     turned_away = asked.filter(asked.excluded.notnull()).group_by("as_of", "excluded")
     excluded = turned_away.aggregate(customers=ibis._.count()).order_by("as_of", "excluded")
     return Dataset(frame, features, warehouse.engine.to_pandas(excluded), _digest(frame), warehouse.share)
@@ -193,6 +192,15 @@ def require_both_outcomes(name: str, rows: int, outcomes: int) -> None:
             f"the {name} part has {rows:,} rows of which {outcomes:,} with the outcome; at least "
             f"{FEWEST_OUTCOMES} with it and without it are needed: use more customers, more dates or a longer horizon"
         )
+
+
+def _framed(task: Task, rows: pa.Table) -> pd.DataFrame:
+    """The rows with their outcome, column by column, so that at no time they are held twice."""
+    came = happened(task, rows.select(["kind", "interval"]).to_pandas())
+    whole = rows.add_column(2, "outcome", pa.array(came))
+    del rows
+    frame: pd.DataFrame = whole.to_pandas(split_blocks=True, self_destruct=True)
+    return frame
 
 
 def _contacted(days: int | None, seen: ir.Table) -> ir.Value:

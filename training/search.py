@@ -2,7 +2,8 @@
 
     fit part ──► learn ──[window]──► calibrate | judge        the outer test is not here, so nothing can learn from it
 
-Of the fit part, six tenths of the customers teach at its earlier dates; the others, at its latest dates and a whole
+Of the fit part, six tenths of the customers teach at its earlier dates (as many of them as make up 200,000 moments; the
+winner is fitted on all, later); the others, at its latest dates and a whole
 window later, calibrate (and say when trees stop growing) or judge, each customer one of the three. A trial's figure is
 the log loss of the calibrated hazards on those who judge. Trial 0 is the small fixed model.
 
@@ -30,6 +31,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from features.errors import BadData, NotTrainable
 from features.progress import followed
+from training.bins import FOR_ALL_SETTINGS, Bins, bins
 from training.dataset import FEWEST_OUTCOMES, require_both_outcomes
 from training.hazards import FEWEST_EVENTS
 from training.model import PARAMETERS, ROUNDS, Answers, Model, Settings, fit, numbers
@@ -72,6 +74,8 @@ LEARN, CALIBRATE = (
     0.8,
 )  # of the customers: teach below the first, calibrate below the second, judge above
 JUDGING_DATES = 3
+MOST_LEARNING = 200_000  # moments; with more, settings hardly change places and every trial takes longer
+STAGNANT = 25
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -118,12 +122,21 @@ def inner(task: Task, rows: pd.DataFrame, dates: Sequence[datetime]) -> Inner:
             rows[part & rows["as_of"].isin(when)] for part, when in zip(parts, moments, strict=True)
         )
         if all(_enough(task, part) for part in (learn, calibrate, judge)):
-            return Inner(learn, calibrate, judge, "in time and by customer, within the fit part")
+            return Inner(
+                _fewer(learn, place), calibrate, judge, "in time and by customer, within the fit part"
+            )
     learn, calibrate, judge = (rows[part] for part in parts)
     for name, part in (("learning", learn), ("calibrating", calibrate), ("judging", judge)):
         require_both_outcomes(f"search's {name}", len(part), int(part["outcome"].sum()))
     cut = "by customer at the same dates, within the fit part: it spans no whole window with outcomes enough"
-    return Inner(learn, calibrate, judge, cut)
+    return Inner(_fewer(learn, place), calibrate, judge, cut)
+
+
+def _fewer(learn: pd.DataFrame, place: pd.Series) -> pd.DataFrame:
+    """Whole customers, the same ones every time, that make up about `MOST_LEARNING` moments."""
+    if len(learn) <= MOST_LEARNING:
+        return learn
+    return learn[place[learn.index] < LEARN * MOST_LEARNING / len(learn)]
 
 
 def _enough(task: Task, rows: pd.DataFrame) -> bool:
@@ -142,8 +155,10 @@ def search(
     folder: Path,
     study: str = "",
     timeout: float = float("inf"),
+    stagnant: int = STAGNANT,
 ) -> Study:
-    """Bring a study up to `trials` finished trials, or as far as `timeout` seconds allow, and at least to its first.
+    """Bring a study up to `trials` finished trials, or as far as `timeout` seconds allow, and at least to its first. It ends
+    early once `stagnant` trials in a row have not found a better one (0: never).
 
     Without a name the study is that of these rows, so the same call goes on with it and other data begin another. Raises
     `BadData` for a study of other rows, a damaged file or one that another process works on; `NotTrainable` when no
@@ -153,7 +168,7 @@ def search(
     study = study or named_by(task, mark)
     with _opened(folder, study, mark) as opened:
         before, began = len(finished(opened)), monotonic()
-        remaining = _trials(opened, task, cut, names, categories, trials, began + timeout)
+        remaining = _trials(opened, task, cut, names, categories, _Limits(trials, began + timeout, stagnant))
         for _ in followed(remaining, f"trials of {study}", max(trials - before, 0), lambda _: 1):
             pass
         return concluded(study, finished(opened), before, cut)
@@ -175,13 +190,14 @@ def tried(
     categories: Sequence[str],
     answers: Answers,
     parameters: Mapping[str, float],
+    shared: Bins | None = None,
 ) -> tuple[float, int]:
-    """A trial: its log loss on those who judge, and how many trees it grew. Raises `NotTrainable` when it cannot be
-    calibrated."""
-    settings = _settings(dict(parameters), MOST_ROUNDS)
+    """A trial: its log loss on those who judge, and how many trees it grew. `shared` spares the trials of one process the
+    sorting of rows into bins. Raises `NotTrainable` when it cannot be calibrated."""
+    settings, first = _settings(dict(parameters), MOST_ROUNDS), parameters == FIRST
     model = fit(cut.learn, cut.calibrate, names, answers, categories=categories,
                 parameters=settings.parameters, rounds=settings.rounds,
-                patience=0 if parameters == FIRST else PATIENCE)  # fmt: skip
+                patience=0 if first else PATIENCE, shared=None if first else shared)  # fmt: skip
     kind, interval = (cut.judge[name].to_numpy() for name in ("kind", "interval"))
     losses = model.hazards.losses(model.margins(numbers(cut.judge, names)), kind, interval)
     return float(losses.mean()), _grown(model)
@@ -193,20 +209,40 @@ def _trials(
     cut: Inner,
     names: Sequence[str],
     categories: Sequence[str],
-    wanted: int,
-    until: float,
+    limits: "_Limits",
 ) -> Iterator[int]:
     """One trial after the other; each has a number among the finished ones."""
-    while (done := len(finished(study))) < wanted and (monotonic() < until or not done):
-        trial = _asked(study, done)
+    if not limits.allow(finished(study)):
+        return
+    shared = bins(cut.learn, cut.calibrate, names, categories) if names else None
+    while limits.allow(ended := finished(study)):
+        trial = _asked(study, done := len(ended))
         try:
-            loss, rounds = tried(cut, names, categories, task.answers, trial.params)
+            loss, rounds = tried(cut, names, categories, task.answers, trial.params, shared)
         except NotTrainable:
             study.tell(trial, state=TrialState.PRUNED)
         else:
             trial.set_user_attr("rounds", rounds)
             study.tell(trial, loss)
         yield done
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """When a study ends: so many trials, a time on the clock, so many trials in a row without a better one."""
+
+    trials: int
+    until: float
+    stagnant: int
+
+    def allow(self, finished: Sequence[FrozenTrial]) -> bool:
+        if not finished:
+            return self.trials > 0
+        return len(finished) < self.trials and monotonic() < self.until and not self._stagnates(finished)
+
+    def _stagnates(self, finished: Sequence[FrozenTrial]) -> bool:
+        losses = [float("inf") if trial.value is None else trial.value for trial in finished]
+        return 0 < self.stagnant <= len(losses) - 1 - losses.index(min(losses))
 
 
 def _asked(study: optuna.Study, done: int) -> Trial:
@@ -219,7 +255,7 @@ def _asked(study: optuna.Study, done: int) -> Trial:
 def _settings(parameters: dict[str, float], rounds: int, chosen_by: str = "") -> Settings:
     if parameters == FIRST:
         return Settings(parameters, ROUNDS, chosen_by)
-    return Settings({**parameters, "bagging_freq": 1}, rounds, chosen_by)
+    return Settings({**parameters, "bagging_freq": 1, **FOR_ALL_SETTINGS}, rounds, chosen_by)
 
 
 def _grown(model: Model) -> int:

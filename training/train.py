@@ -48,7 +48,7 @@ from training.task import Task
 from training.tasks import task_named
 from training.too_good import doubted, too_good
 
-__all__ = ["Prepared", "Trained", "fitted", "prepare", "revision", "train"]
+__all__ = ["Prepared", "Trained", "fitted", "log_rows", "prepare", "revision", "train"]
 
 Oracle = Callable[[pd.DataFrame], np.ndarray]
 COHORT_TIMES = 2.0
@@ -249,13 +249,18 @@ def _log(task: Task, card: Card, data: Dataset, parts: Parts) -> None:
         mlflow.log_param(
             f"{part}_moments", ", ".join(f"{date:%Y-%m-%d}" for date in getattr(card, f"{part}_at"))
         )
+    log_rows(task, data, parts, card.code_revision)
+    mlflow.log_text(card.to_json().decode(), "card.json")
+
+
+def log_rows(task: Task, data: Dataset, parts: Parts, code_revision: str) -> None:
+    """Say in the run what it learned from: an input with the data's digest, and `dataset.json` (see `facts`)."""
     source = CodeDatasetSource(
-        {"warehouse": without_secrets(warehouse_address()), "code_revision": card.code_revision}
+        {"warehouse": without_secrets(warehouse_address()), "code_revision": code_revision}
     )
     mlflow.log_input(
         MetaDataset(source=source, name=f"{task.name} moments", digest=data.digest), context="training"
     )
-    mlflow.log_text(card.to_json().decode(), "card.json")
     mlflow.log_dict(facts(task, data, parts), "dataset.json")
 
 

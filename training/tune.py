@@ -28,11 +28,11 @@ from training import registry
 from training.model import FIXED, Model, numbers
 from training.preflight import up_to
 from training.resampling import Estimate, mean_by_customer
-from training.search import SPACE, Study, inner, search
+from training.search import SPACE, STAGNANT, Study, inner, search
 from training.spark_study import search_on_spark
 from training.task import Task
 from training.tasks import task_named
-from training.train import Prepared, Trained, fitted, prepare, revision, train
+from training.train import Prepared, Trained, fitted, log_rows, prepare, revision, train
 
 __all__ = ["Tuned", "Verdict", "tune"]
 
@@ -81,6 +81,7 @@ def tune(
     timeout: float = float("inf"),
     study: str = "",
     trials_on: str = "",
+    stagnant: int = STAGNANT,
 ) -> Tuned:
     """Search, compare, log the study as one run, and train with what was found if it is better beyond chance.
 
@@ -96,7 +97,7 @@ def tune(
             found = search_on_spark(task, cut, *columns, trials=trials, timeout=timeout, study=study,
                                     address=trials_on)  # fmt: skip
     else:
-        found = search(task, cut, *columns, trials=trials, timeout=timeout, study=study,
+        found = search(task, cut, *columns, trials=trials, timeout=timeout, stagnant=stagnant, study=study,
                        folder=data_folder() / "studies")  # fmt: skip
     fixed = fitted(task, made, FIXED)
     tuned = fitted(task, made, found.best) if found.improved else fixed
@@ -119,6 +120,7 @@ def _log(task: Task, made: Prepared, found: Study, tuned: Model, verdict: Verdic
     """The study as it stands; a study that goes on later writes over its own figures."""
     mlflow.set_tags({"study": found.name, "task": task.name, "data_digest": made.data.digest})
     mlflow.set_tag("code_revision", revision())
+    log_rows(task, made.data, made.parts, revision())
     mlflow.set_tags({"verdict": str(verdict), "model_digest": tuned.digest})
     mlflow.log_params({"task": task.name, "search_cut": found.cut})
     mlflow.log_params({f"space.{name}": str(range_) for name, range_ in SPACE.items()})
@@ -181,6 +183,9 @@ def main(
     study: Annotated[
         str, typer.Option(help="name of the study to begin or go on with; default: that of these rows")
     ] = "",
+    stagnant: Annotated[
+        int, typer.Option(min=0, help="end after so many trials without a better one; 0: never")
+    ] = STAGNANT,
     longest_horizon: Annotated[int, typer.Option(help="leave out longer horizons, in days; 0: none")] = 0,
     customers: Annotated[
         int, typer.Option(min=0, help="learn from about so many customers, the same every time; 0: all")
@@ -196,7 +201,7 @@ def main(
     chosen = task_named(task, warehouse)
     chosen = up_to(chosen, longest_horizon) if longest_horizon else chosen
     tuned = tune(chosen, warehouse, trials=trials, timeout=timeout or float("inf"), study=study,
-                 trials_on=trials_on)  # fmt: skip
+                 trials_on=trials_on, stagnant=stagnant)  # fmt: skip
     Console().print(_best_trials(tuned.study))
     print(f"kept apart {tuned.study.cut}\n\n{tuned.verdict}\nrun     {tuned.run_id}")
     if tuned.trained is None:
