@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from features import timeline
-from features.cohorts import COHORTS, Cohort, everyone
+from features.cohorts import COHORTS, Cohort, everyone, excluded_column
 from features.command import run
 from features.errors import BadData, NoWarehouse
 from features.feature_set import available
@@ -49,11 +49,6 @@ __all__ = ["NightlyRows", "Work", "excluded_column", "latest", "materialise", "r
 ROWS_PER_BATCH = 65_536
 FILES_KEPT = 2
 ABANDONED_AFTER_S = 86_400
-
-
-def excluded_column(cohort: str) -> str:
-    """The column that says why a customer is not in the cohort."""
-    return f"not {cohort}"
 
 
 def rows(moments: ir.Table, warehouse: Warehouse) -> ir.Table:
