@@ -9,7 +9,7 @@ on, and until another one if it was corrected in between; `features.slices` make
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +21,8 @@ from features.sources import Source
 from features.timeline import first_after, seconds
 
 __all__ = ["Columns", "Histories", "People", "coded", "holding"]
+
+FEW = 8  # values: fewer are compared one by one
 
 
 class Columns(Protocol):
@@ -158,16 +160,21 @@ class Histories:
 
 
 def coded(values: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
-    """A code per entry, and the values the codes stand for; the code beyond them is nothing."""
+    """A code per entry, and the values the codes stand for; the code beyond them is nothing. Codes are short, which
+    makes sorting and comparing them cheap."""
     if not pa.types.is_dictionary(values.type):
         values = values.dictionary_encode()
-    one: Any = (values.unify_dictionaries() if values.num_chunks > 1 else values).combine_chunks()
-    if isinstance(one, pa.ChunkedArray):
-        one = one.chunk(0) if one.num_chunks else pa.array([], one.type)
-    codes = one.indices
-    if codes.null_count:
-        codes = codes.fill_null(len(one.dictionary))
-    return codes.to_numpy(), one.dictionary
+    if values.num_chunks > 1:
+        values = values.unify_dictionaries()
+    words = values.chunk(0).dictionary if values.num_chunks else pa.array([], values.type.value_type)
+    codes = np.empty(len(values), dtype=np.min_scalar_type(len(words)))
+    at = 0
+    for chunk in values.chunks:
+        indices = chunk.indices
+        found = indices.fill_null(len(words)) if indices.null_count else indices
+        codes[at : at + len(chunk)] = found.to_numpy()
+        at += len(chunk)
+    return codes, words
 
 
 def integers(values: pa.ChunkedArray) -> np.ndarray:
@@ -187,8 +194,11 @@ def _passing(table: Columns, chosen: np.ndarray, where: Where) -> np.ndarray:
 def holding(codes: np.ndarray, words: pa.Array, values: Iterable[str]) -> np.ndarray:
     """Which codes stand for one of the values."""
     wanted = frozenset(values)
-    found: np.ndarray = np.array([word in wanted for word in words.to_pylist()] + [False])[codes]
-    return found
+    places = [place for place, word in enumerate(words.to_pylist()) if word in wanted]
+    if len(places) > FEW:
+        found: np.ndarray = np.isin(np.arange(len(words) + 1), places).take(codes)
+        return found
+    return reduce(np.logical_or, [codes == place for place in places], np.zeros(len(codes), dtype=bool))
 
 
 def _newest_first(

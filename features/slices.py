@@ -44,6 +44,7 @@ class PastRows:
     moments_begin: np.ndarray  # of each viewer: where its moments begin, and where they end
     moments_end: np.ndarray
     _ends: dict[int, np.ndarray] = field(default_factory=dict)
+    _without: dict[int | None, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def of(cls, histories: Histories) -> "PastRows":
@@ -139,9 +140,10 @@ class PastRows:
 
     def first_without(self, days: int | None) -> np.ndarray:
         """Of each row: its viewer's first moment whose last `days` do not reach back to it, however soon it is seen."""
-        beyond = np.cumsum(np.bincount(self.until(days), minlength=len(self) + 1))[:-1]
-        found: np.ndarray = (self.moments_begin + self.moments_end)[self.viewer] - beyond
-        return found
+        if days not in self._without:
+            beyond = np.cumsum(np.bincount(self.until(days), minlength=len(self) + 1))[:-1]
+            self._without[days] = (self.moments_begin + self.moments_end)[self.viewer] - beyond
+        return self._without[days]
 
     @property
     def as_of_s(self) -> np.ndarray:

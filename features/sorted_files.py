@@ -10,6 +10,7 @@ group of rows begins. Strings come as places in a dictionary, as they lie in the
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,10 @@ from features.sources import Source
 __all__ = ["Held", "Piece", "SortedFiles"]
 
 OWNER = "customer_id"
+LATELY = 64  # columns of row groups that are kept at hand, a megabyte each at most
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _File:
     path: Path
     metadata: pq.FileMetaData
@@ -50,7 +52,7 @@ class _Group:
         return int(self.file.metadata.row_group(self.number).num_rows)
 
     def column(self, name: str) -> pa.ChunkedArray:
-        return self.file.column(name, self.number)
+        return _column(self.file, name, self.number)
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,12 @@ class Held:
 
     def between(self, first: str, last: str) -> pa.Table:
         return self.table.filter((pc.field(self.owner) >= first) & (pc.field(self.owner) <= last))
+
+
+@lru_cache(maxsize=LATELY)
+def _column(file: _File, name: str, group: int) -> pa.ChunkedArray:
+    """Read once for the piece that ends in a row group and the one that begins there."""
+    return file.column(name, group)
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

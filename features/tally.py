@@ -11,7 +11,7 @@ rows of its own.
 """
 
 from collections.abc import Callable, Hashable, Iterable
-from functools import partial, reduce
+from functools import cached_property, partial, reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,15 +27,14 @@ __all__ = ["Tally"]
 
 MOST = np.iinfo(np.int64).max
 LEAST = np.iinfo(np.int64).min
-MOST_INT32 = np.iinfo(np.int32).max
 Make = Callable[..., Any]
 
 
 class _Asked(NamedTuple):
-    """A need, and where its mask and its numbers will stand among what is made."""
+    """A need, how it is taken from slices, and where the numbers for that will stand among what is made."""
 
     need: Need
-    mask: int
+    reduction: str
     numbers: int
 
 
@@ -82,21 +81,19 @@ class _Plan:
         self._place: dict[Hashable, int] = {}
         self._steps: list[tuple[Make, tuple[int, ...]]] = []
         self._passed = set(passed)
-        self.asked: dict[str, list[_Asked]] = {}
+        self.asked: dict[int, list[_Asked]] = {}  # by the mask that needs share
         for need in needs:
             reduction, mask, numbers = self._planned(need)
-            self.asked.setdefault(reduction, []).append(_Asked(need, mask, numbers))
-        self._masks = [each.mask for how, some in self.asked.items() if how != "distinct" for each in some]
+            self.asked.setdefault(mask, []).append(_Asked(need, reduction, numbers))
 
     def of(self, rows: PastRows) -> dict[str, Values]:
         made: list[Any] = []
         for make, read in self._steps:
             made.append(make(rows, *[made[place] for place in read]))
-        laid = _Laid(rows, made, self._masks)
         found: dict[str, Values] = {}
-        for reduction, asked in self.asked.items():
-            values = _REDUCED[reduction](laid, asked)
-            found |= {each.need.name: value for each, value in zip(asked, values, strict=True)}
+        for mask, asked in self.asked.items():
+            passing = _Passing(rows, made[mask], made)
+            found |= {each.need.name: _REDUCED[each.reduction](passing, each) for each in asked}
         return found
 
     # what is worked out before, each under a key so that needs share it
@@ -121,14 +118,14 @@ class _Plan:
             case "min" | "max":
                 told = self._all_of(chosen, *self._told(column))
                 if column == "age_s":
-                    return ("first" if need.how == "min" else "last"), told, self._numbers(column)
+                    return ("newest age" if need.how == "min" else "oldest age"), told, self._numbers(column)
                 return need.how, told, self._numbers(column)
             case "latest":
                 return "latest", chosen, self._step(("latest", column), partial(_told_values, column))
         pairs = self._step(("pairs", need.per, chosen), partial(_pairs, need.per), chosen)
         if need.how.startswith("change_"):
             changed = self._step(("changed", column, pairs), partial(_changed, column), pairs)
-            reduction = "count" if need.how == "change_count" else "first"
+            reduction = "count" if need.how == "change_count" else "newest age"
             return reduction, changed, self._numbers("age_s")
         step = self._step(("step", column, pairs), partial(_step_of, column), pairs)
         stepped = self._step(("stepped", step), lambda _, step: step != 0, step)
@@ -264,30 +261,36 @@ def _spans(column: str, rows: PastRows, chosen: np.ndarray) -> _Spans:
     return _Spans(places, rows.seen_from[places], end[places])
 
 
-# What is taken from the slices, for many needs at once: values per need and moment.
+# What is taken from the slices: a value per moment.
 
 
-class _Laid:
-    """Which rows pass each of the masks, laid end to end, so that one running count serves them all."""
+class _Passing:
+    """The rows that pass, and the slices of them that moments see."""
 
-    def __init__(self, rows: PastRows, made: list[Any], masks: Iterable[int]) -> None:
-        self.rows, self.made = rows, made
-        self.layer = {mask: n * len(rows) for n, mask in enumerate(sorted(set(masks)))}
-        laid = np.concatenate([made[mask] for mask in self.layer]) if self.layer else np.zeros(0, dtype=bool)
-        self.before = np.zeros(len(laid) + 1, dtype=np.int32 if len(laid) <= MOST_INT32 else np.int64)
-        np.cumsum(laid, out=self.before[1:])
-        self.passing = np.append(np.flatnonzero(laid), 0)
+    def __init__(self, rows: PastRows, mask: np.ndarray, made: list[Any]) -> None:
+        self.rows, self.mask, self.made = rows, mask, made
 
-    def slices(self, asked: list[_Asked]) -> tuple[np.ndarray, np.ndarray]:
-        """(begin, end) of each need's rows at each moment, among those that pass."""
-        layer = np.array([self.layer[each.mask] for each in asked])[:, None]
-        end = np.array([self.rows.until(each.need.days) for each in asked])
-        return self.before[layer + self.rows.begin], self.before[layer + end]
+    @cached_property
+    def row(self) -> np.ndarray:
+        """The rows; and one more, so that there is something to look at where none pass."""
+        return np.append(np.flatnonzero(self.mask), 0)
 
-    def row(self, each: _Asked, place: np.ndarray) -> np.ndarray:
-        """The row that stands at a place among those that pass; some row beyond them."""
-        found = self.passing.take(place, mode="clip") - self.layer[each.mask]
-        return np.clip(found, 0, len(self.rows) - 1)
+    @cached_property
+    def before(self) -> np.ndarray:
+        """How many pass before each row, and in all."""
+        found = np.zeros(len(self.rows) + 1, dtype=np.int32)
+        np.cumsum(self.mask.astype(np.int32), out=found[1:])
+        return found
+
+    @cached_property
+    def begin(self) -> np.ndarray:
+        """Of each moment: where its slice begins."""
+        found: np.ndarray = self.before[self.rows.begin]
+        return found
+
+    def end(self, days: int | None) -> np.ndarray:
+        found: np.ndarray = self.before[self.rows.until(days)]
+        return found
 
     def moved(self, column: str, values: np.ndarray) -> np.ndarray:
         """A column's numbers as they are at the moments that see them."""
@@ -295,68 +298,64 @@ class _Laid:
         return values + towards * self.rows.people.as_of_s if towards else values
 
 
-def _count(laid: _Laid, asked: list[_Asked]) -> Iterable[Values]:
-    begin, end = laid.slices(asked)
-    return ((values, None) for values in (end - begin).astype(np.int64))
+def _count(passing: _Passing, asked: _Asked) -> Values:
+    return (passing.end(asked.need.days) - passing.begin).astype(np.int64), None
 
 
-def _end_of(newest: bool, laid: _Laid, asked: list[_Asked]) -> Iterable[Values]:
-    """The age of the newest row of each slice, or of the oldest."""
-    for each, begin, end in zip(asked, *laid.slices(asked), strict=True):
-        numbers = laid.made[each.numbers][laid.row(each, begin if newest else end - 1)]
-        yield laid.moved("age_s", numbers), _any(begin == end)
+def _newest_age(passing: _Passing, asked: _Asked) -> Values:
+    numbers = passing.made[asked.numbers][passing.row[passing.begin]]
+    return passing.moved("age_s", numbers), _any(passing.begin == passing.end(asked.need.days))
 
 
-def _latest(laid: _Laid, asked: list[_Asked]) -> Iterable[Values]:
-    for each, begin, end in zip(asked, *laid.slices(asked), strict=True):
-        row = laid.row(each, begin)
-        values, told = laid.made[each.numbers]
-        found = values(row) if callable(values) else laid.moved(each.need.column, values[row])
-        yield found, _any((begin == end) | ~told[row])
+def _oldest_age(passing: _Passing, asked: _Asked) -> Values:
+    end = passing.end(asked.need.days)
+    numbers = passing.made[asked.numbers][passing.row[end - 1]]
+    return passing.moved("age_s", numbers), _any(passing.begin == end)
 
 
-def _sum(laid: _Laid, asked: list[_Asked]) -> Iterable[Values]:
-    rows = laid.rows
-    addends = np.array([laid.made[each.numbers] * laid.made[each.mask] for each in asked]).ravel()
-    if max(int(addends.max()), -int(addends.min())) > MOST // len(rows):
+def _latest(passing: _Passing, asked: _Asked) -> Values:
+    row = passing.row[passing.begin]
+    values, told = passing.made[asked.numbers]
+    found = values(row) if callable(values) else passing.moved(asked.need.column, values[row])
+    return found, _any((passing.begin == passing.end(asked.need.days)) | ~told[row])
+
+
+def _sum(passing: _Passing, asked: _Asked) -> Values:
+    addends = passing.made[asked.numbers][passing.row[:-1]]
+    if len(addends) and max(int(addends.max()), -int(addends.min())) > MOST // len(addends):
         addends = addends.astype(object)  # Python's integers do not wrap around
     running = np.concatenate([np.zeros(1, dtype=addends.dtype), np.cumsum(addends)])
-    counts = [end - begin for begin, end in zip(*laid.slices(asked), strict=True)]
-    for n, (each, count) in enumerate(zip(asked, counts, strict=True)):
-        end = rows.until(each.need.days)
-        total = running[end + n * len(rows)] - running[rows.begin + n * len(rows)]
-        towards = relative(rows.source, each.need.column)
-        try:
-            yield (total + towards * count * rows.people.as_of_s if towards else total).astype(np.int64), None
-        except OverflowError as error:
-            raise BadData(
-                f"a sum over {rows.source.name} does not fit into 64 bits; check the numbers there"
-            ) from error
+    end = passing.end(asked.need.days)
+    total = running[end] - running[passing.begin]
+    if towards := relative(passing.rows.source, asked.need.column):
+        total = total + towards * (end - passing.begin) * passing.rows.people.as_of_s
+    try:
+        return total.astype(np.int64), None
+    except OverflowError as error:
+        raise BadData(
+            f"a sum over {passing.rows.source.name} does not fit into 64 bits; check the numbers there"
+        ) from error
 
 
-def _extreme(extreme: np.ufunc, beyond: int, laid: _Laid, asked: list[_Asked]) -> Iterable[Values]:
-    rows = laid.rows
-    for each, begin, end in zip(asked, *laid.slices(asked), strict=True):
-        numbers = np.append(np.where(laid.made[each.mask], laid.made[each.numbers], beyond), beyond)
-        ends = np.stack([rows.begin, rows.until(each.need.days)], axis=1).ravel()
-        yield laid.moved(each.need.column, extreme.reduceat(numbers, ends)[::2]), _any(begin == end)
+def _extreme(extreme: np.ufunc, passing: _Passing, asked: _Asked) -> Values:
+    end = passing.end(asked.need.days)
+    slices = np.stack([passing.begin, end], axis=1).ravel()
+    found = extreme.reduceat(passing.made[asked.numbers][passing.row], slices)[::2]
+    return passing.moved(asked.need.column, found), _any(passing.begin == end)
 
 
-def _distinct(laid: _Laid, asked: list[_Asked]) -> Iterable[Values]:
+def _distinct(passing: _Passing, asked: _Asked) -> Values:
     """Spans that have begun, less those that have ended or fallen out of the window."""
-    moments = len(laid.rows.people)
-    for each in asked:
-        spans: _Spans = laid.made[each.numbers]
-        end = spans.end
-        if each.need.days is not None:
-            end = np.minimum(end, laid.rows.first_without(each.need.days)[spans.rows])
-        there = spans.begin < end
-        begun = np.bincount(spans.begin[there], minlength=moments)
-        if laid.rows.one_each:
-            yield begun, None
-            continue
-        ended = np.bincount(end[there], minlength=moments + 1)[:moments]
-        yield np.cumsum(begun - ended), None
+    rows, moments = passing.rows, len(passing.rows.people)
+    spans: _Spans = passing.made[asked.numbers]
+    end = spans.end
+    if asked.need.days is not None:
+        end = np.minimum(end, rows.first_without(asked.need.days)[spans.rows])
+    there = spans.begin < end
+    begun = np.bincount(spans.begin[there], minlength=moments)
+    if rows.one_each:
+        return begun, None
+    return np.cumsum(begun - np.bincount(end[there], minlength=moments + 1)[:moments]), None
 
 
 def _any(missing: np.ndarray) -> Any:
@@ -381,13 +380,13 @@ def _absent(need: Need) -> Values:
     return np.array(None if need.text else 0), np.True_
 
 
-_REDUCED: dict[str, Callable[[_Laid, list[_Asked]], Iterable[Values]]] = {
+_REDUCED: dict[str, Callable[[_Passing, _Asked], Values]] = {
     "count": _count,
     "sum": _sum,
-    "min": partial(_extreme, np.minimum, MOST),
-    "max": partial(_extreme, np.maximum, LEAST),
-    "first": partial(_end_of, True),
-    "last": partial(_end_of, False),
+    "min": partial(_extreme, np.minimum),
+    "max": partial(_extreme, np.maximum),
+    "newest age": _newest_age,
+    "oldest age": _oldest_age,
     "latest": _latest,
     "distinct": _distinct,
 }
