@@ -23,7 +23,7 @@ from features import timeline
 from features.cohorts import Cohort, excluded_column
 from features.errors import UnknownOperation
 from features.feature import Feature
-from features.feature_set import available
+from features.feature_set import at, available
 from features.past import Columns, coded
 from features.planner import compute
 from features.prepared import Prepared
@@ -33,10 +33,10 @@ from features.sources import CANONICAL
 from features.timeline import MOMENTS
 from features.warehouse import Warehouse
 
-__all__ = ["answered", "rows_of"]
+__all__ = ["over_arrays", "rows_of", "table_of"]
 
 # So many rows of the largest source, or moments, fit into the processor's caches with what is made of them.
-ROWS_PER_PIECE = 250_000
+ROWS_PER_PIECE = 100_000
 MOMENTS_PER_PIECE = 20_000
 T, R = TypeVar("T"), TypeVar("R")
 
@@ -49,20 +49,39 @@ def rows_of(
 ) -> Iterator[pa.RecordBatch]:
     """One row per moment (customer_id, as_of; each once) with a column per feature, what was known strictly before it,
     and per cohort the reason for no; ordered by customer and moment."""
-    chosen = tuple(available(warehouse) if features is None else features)
-    ordered = moments.select("customer_id", "as_of").order_by("customer_id", "as_of")
-    arrays = _Arrays.over(warehouse, chosen, tuple(cohorts))
+    chosen = available(warehouse) if features is None else features
+    found = over_arrays(moments, warehouse, chosen, cohorts)
+    if found is not None:
+        return found
+    asked = _answered(moments, warehouse, chosen, cohorts).order_by("customer_id", "as_of")
+    schema = asked.schema().to_pyarrow()  # an engine may widen sums
+    return (batch.cast(schema) for batch in warehouse.engine.to_pyarrow_batches(asked))
+
+
+def over_arrays(
+    moments: ir.Table, warehouse: Warehouse, features: Sequence[Feature], cohorts: Sequence[Cohort] = ()
+) -> Iterator[pa.RecordBatch] | None:
+    """The same, or None where it cannot be had over arrays."""
+    arrays = _Arrays.over(warehouse, tuple(features), tuple(cohorts))
     if arrays is None:
-        asked = answered(ordered, warehouse, chosen, cohorts).order_by("customer_id", "as_of")
-        schema = asked.schema().to_pyarrow()  # an engine may widen sums
-        yield from (batch.cast(schema) for batch in warehouse.engine.to_pyarrow_batches(asked))
-        return
-    asked_moments = warehouse.engine.to_pyarrow(ordered).cast(MOMENTS)
-    for table in _in_turn(arrays.rows, arrays.pieces(asked_moments), _threads(warehouse)):
-        yield from table.to_batches()
+        return None
+    ordered = moments.select("customer_id", "as_of").order_by("customer_id", "as_of")
+    people = warehouse.engine.to_pyarrow(ordered).cast(MOMENTS)
+    tables = _in_turn(arrays.rows, arrays.pieces(people), _threads(warehouse))
+    return (batch for table in tables for batch in table.to_batches())
 
 
-def answered(
+def table_of(moments: ir.Table, warehouse: Warehouse, features: Sequence[Feature]) -> pa.Table:
+    """The same rows as one table."""
+    found = list(rows_of(moments, warehouse, features))
+    return (
+        pa.Table.from_batches(found)
+        if found
+        else warehouse.engine.to_pyarrow(at(moments, warehouse, features))
+    )
+
+
+def _answered(
     moments: ir.Table, warehouse: Warehouse, features: Sequence[Feature], cohorts: Sequence[Cohort]
 ) -> ir.Table:
     """The same as a query for the engine, in no order."""
@@ -110,7 +129,9 @@ class _Arrays:
         if not len(moments):
             return iter([moments])
         ids = customers.to_pylist()
-        begin = np.searchsorted(person, np.arange(len(ids) + 1))  # of each customer: where their moments begin
+        begin = np.searchsorted(
+            person, np.arange(len(ids) + 1)
+        )  # of each customer: where their moments begin
         cuts = {int(begin[bisect_right(ids, end)]) for end in self._ends()}
         return _cut(moments, begin, sorted(cuts))
 

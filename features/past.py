@@ -99,9 +99,7 @@ class Histories:
     read: dict[Any, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(
-        cls, people: People, table: Columns, source: Source, owner: str, where: Where = ()
-    ) -> "Histories":
+    def of(cls, people: People, table: Columns, source: Source, owner: str, where: Where = ()) -> "Histories":
         """The rows of `table` under the customer who stands in the column `owner`, that pass the tests."""
         person = people.persons(table[owner])
         row = np.flatnonzero(_passing(table, person >= 0, where))

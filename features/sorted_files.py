@@ -71,7 +71,9 @@ class SortedFiles:
         schemas = [file.metadata.schema.to_arrow_schema() for file in files]
         names = frozenset(schemas[0].names) & set(source.column_names) if schemas else frozenset[str]()
         for schema in schemas:
-            if any(name not in schema.names or schema.field(name).type != source[name].arrow for name in names):
+            if any(
+                name not in schema.names or schema.field(name).type != source[name].arrow for name in names
+            ):
                 return None
         groups: list[_Group] = []
         for file in files:
@@ -124,7 +126,9 @@ class Held:
 
     @classmethod
     def of(cls, files: SortedFiles, columns: Iterable[str], owner: str) -> "Held":
-        every = Piece(files, files.groups[0].first, files.groups[-1].last, files.groups) if files.groups else None
+        every = (
+            Piece(files, files.groups[0].first, files.groups[-1].last, files.groups) if files.groups else None
+        )
         empty = files.source.empty()
         return cls(pa.table({name: _plain(every[name]) if every else empty[name] for name in columns}), owner)
 

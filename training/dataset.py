@@ -14,10 +14,11 @@ import pandas as pd
 import pyarrow as pa
 
 from features import timeline
+from features.bulk import table_of
 from features.cohorts import eligible
 from features.errors import NotTrainable
 from features.feature import Feature
-from features.feature_set import at, available
+from features.feature_set import available
 from features.matrix import Levels, codes
 from features.planner import compute
 from features.warehouse import Warehouse
@@ -84,15 +85,22 @@ def dataset(task: Task, warehouse: Warehouse, dates: Sequence[datetime]) -> Data
     asked = task.cohort.ask(warehouse, dates).cache()
     moments = eligible(asked)
     features = tuple(available(warehouse))
-    rows = outcomes_of(task, warehouse, moments).inner_join(
-        at(moments, warehouse, features), ["customer_id", "as_of"]
-    )
-    ordered = rows.order_by("as_of", "customer_id")
-    frame = warehouse.engine.to_pyarrow(ordered).to_pandas()
+    outcomes = outcomes_of(task, warehouse, moments).order_by("customer_id", "as_of")
+    frame = _beside(warehouse.engine.to_pyarrow(outcomes), table_of(moments, warehouse, features)).to_pandas()
     frame.insert(2, "outcome", happened(task, frame))
     turned_away = asked.filter(asked.excluded.notnull()).group_by("as_of", "excluded")
     excluded = turned_away.aggregate(customers=ibis._.count()).order_by("as_of", "excluded")
     return Dataset(frame, features, warehouse.engine.to_pandas(excluded), _digest(frame))
+
+
+def _beside(outcomes: pa.Table, known: pa.Table) -> pa.Table:
+    """Outcomes and features of the same moments, both ordered by customer and moment, now by moment and customer."""
+    for key in ("customer_id", "as_of"):
+        if not outcomes[key].equals(known[key].cast(outcomes[key].type)):
+            raise AssertionError(f"outcomes and features differ in {key}")
+    columns = {name: outcomes[name] for name in outcomes.column_names}
+    columns |= {name: known[name] for name in known.column_names[2:]}
+    return pa.table(columns).sort_by([("as_of", "ascending"), ("customer_id", "ascending")])
 
 
 def outcomes_of(task: Task, warehouse: Warehouse, moments: ir.Table) -> ir.Table:

@@ -20,12 +20,13 @@ from rich.console import Console
 from rich.table import Table
 
 from features.attributes import columns_at, offered
+from features.bulk import table_of
 from features.certificate import Certificate, Hunt
 from features.certify import certify
 from features.command import run
 from features.errors import LeakFound
 from features.feature import Feature
-from features.feature_set import at, named
+from features.feature_set import named
 from features.foresight import LONG_BEFORE_DAYS, hunts_of_foresight
 from features.warehouse import Warehouse, connect
 from training import tasks
@@ -84,7 +85,7 @@ def _long_before(warehouse: Warehouse, names: Sequence[str], rows: pd.DataFrame)
     then = rows[KEYS].assign(as_of=rows["as_of"] - timedelta(days=LONG_BEFORE_DAYS))
     moments = ibis.memtable(then.drop_duplicates(), schema={"customer_id": "string", "as_of": "timestamp(6)"})
     chosen: list[Feature] = named(names)
-    found = warehouse.engine.to_pyarrow(at(moments, warehouse, chosen)).to_pandas()
+    found = table_of(moments, warehouse, chosen).to_pandas()
     return then.merge(found, on=KEYS, how="left").set_index(rows.index)
 
 
