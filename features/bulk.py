@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
 
 import ibis.expr.types as ir
 import numpy as np
@@ -38,7 +37,6 @@ __all__ = ["over_arrays", "rows_of", "table_of"]
 # So many rows of the largest source, or moments, fit into the processor's caches with what is made of them.
 ROWS_PER_PIECE = 100_000
 MOMENTS_PER_PIECE = 20_000
-T, R = TypeVar("T"), TypeVar("R")
 
 
 def rows_of(
@@ -183,9 +181,11 @@ def _threads(warehouse: Warehouse) -> int:
     return int(warehouse.engine.raw_sql("SELECT current_setting('threads')").fetchone()[0])
 
 
-def _in_turn(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
+def _in_turn(
+    work: Callable[[pa.Table], pa.Table], items: Iterable[pa.Table], threads: int
+) -> Iterator[pa.Table]:
     """The work's results in the order of the items; at most one more than there are threads waits to be taken."""
-    waiting: deque[Future[R]] = deque()
+    waiting: deque[Future[pa.Table]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for item in items:
             waiting.append(pool.submit(work, item))

@@ -44,7 +44,8 @@ class People:
     @classmethod
     def asked(cls, moments: pa.Table) -> "People":
         """`moments` has (customer_id, as_of), each pair once, ordered by these."""
-        person, customers = coded(moments["customer_id"])
+        codes, customers = coded(moments["customer_id"])
+        person = codes.astype(np.intp)
         count = np.bincount(person, minlength=len(customers))
         end = np.cumsum(count)
         return cls(customers, person, moments["as_of"].to_numpy(), end - count, end)
@@ -76,9 +77,11 @@ class People:
         """Each person's first moment after an instant; where their moments end when there is none."""
         dates, rank = len(self.dates), first_after(self.dates, instants)
         if len(self) == len(self.customers) * dates:  # everyone at all dates
-            return person * dates + rank
+            every: np.ndarray = person * dates + rank
+            return every
         asked = self.person * (dates + 1) + np.searchsorted(self.dates, self.as_of)
-        return np.searchsorted(asked, person * (dates + 1) + rank)
+        found: np.ndarray = np.searchsorted(asked, person * (dates + 1) + rank)
+        return found
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from features.sources import Source
 __all__ = ["Held", "Piece", "SortedFiles"]
 
 OWNER = "customer_id"
+MOST_ROWS = 1 << 20  # of a row group: a piece reads whole ones
 LATELY = 64  # columns of row groups that are kept at hand, a megabyte each at most
 
 
@@ -65,7 +66,8 @@ class SortedFiles:
 
     @classmethod
     def of(cls, paths: Iterable[Path], source: Source) -> "SortedFiles | None":
-        """The files, when their columns are as declared and their rows in the order of customers; else None."""
+        """The files, when their columns are as declared and their rows in the order of customers, in row groups small
+        enough to be read one by one; else None."""
         strings = [c.name for c in source.columns if c.type == "string" and c.name != source.key]
         files = [_File(path, pq.read_metadata(path), strings) for path in paths]
         schemas = [file.metadata.schema.to_arrow_schema() for file in files]
@@ -78,6 +80,8 @@ class SortedFiles:
         groups: list[_Group] = []
         for file in files:
             for number in range(file.metadata.num_row_groups):
+                if file.metadata.row_group(number).num_rows > MOST_ROWS:
+                    return None
                 ends = _ends(file.column(OWNER, number))
                 if ends is None or (groups and ends[0] < groups[-1].last):
                     return None
@@ -122,7 +126,8 @@ class Held:
     """Rows in memory in the order of an owner, where no file is: of those whom customers invited, say."""
 
     def __init__(self, table: pa.Table, owner: str) -> None:
-        self.table, self.owner = table.filter(pc.field(owner).is_valid()).sort_by(owner), owner
+        self.table = table.filter(pc.field(owner).is_valid()).sort_by(owner).combine_chunks()
+        self.owner = owner
 
     @classmethod
     def of(cls, files: SortedFiles, columns: Iterable[str], owner: str) -> "Held":
@@ -133,7 +138,12 @@ class Held:
         return cls(pa.table({name: _plain(every[name]) if every else empty[name] for name in columns}), owner)
 
     def between(self, first: str, last: str) -> pa.Table:
-        return self.table.filter((pc.field(self.owner) >= first) & (pc.field(self.owner) <= last))
+        every = range(len(self.table))
+        begin = bisect_left(every, first, key=self._owner)
+        return self.table.slice(begin, bisect_right(every, last, key=self._owner) - begin)
+
+    def _owner(self, row: int) -> str:
+        return str(self.table[self.owner][row].as_py())
 
 
 @lru_cache(maxsize=LATELY)

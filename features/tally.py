@@ -11,31 +11,22 @@ rows of its own.
 """
 
 from collections.abc import Callable, Hashable, Iterable
-from functools import cached_property, partial, reduce
-from typing import Any, NamedTuple
+from functools import partial, reduce
+from typing import Any
 
 import numpy as np
 
-from features.errors import BadData
 from features.formula import Values
 from features.needs import ZERO_WHEN_NOTHING, Need, Selection, Where
 from features.past import holding
-from features.slices import PastRows, relative
+from features.reductions import REDUCED, Asked, Passing, Spans
+from features.slices import PastRows
 from features.timeline import DAY_S
 
 __all__ = ["Tally"]
 
-MOST = np.iinfo(np.int64).max
 LEAST = np.iinfo(np.int64).min
 Make = Callable[..., Any]
-
-
-class _Asked(NamedTuple):
-    """A need, how it is taken from slices, and where the numbers for that will stand among what is made."""
-
-    need: Need
-    reduction: str
-    numbers: int
 
 
 class Tally:
@@ -81,10 +72,10 @@ class _Plan:
         self._place: dict[Hashable, int] = {}
         self._steps: list[tuple[Make, tuple[int, ...]]] = []
         self._passed = set(passed)
-        self.asked: dict[int, list[_Asked]] = {}  # by the mask that needs share
+        self.asked: dict[int, list[Asked]] = {}  # by the mask that needs share
         for need in needs:
             reduction, mask, numbers = self._planned(need)
-            self.asked.setdefault(mask, []).append(_Asked(need, reduction, numbers))
+            self.asked.setdefault(mask, []).append(Asked(need, reduction, numbers))
 
     def of(self, rows: PastRows) -> dict[str, Values]:
         made: list[Any] = []
@@ -92,8 +83,8 @@ class _Plan:
             made.append(make(rows, *[made[place] for place in read]))
         found: dict[str, Values] = {}
         for mask, asked in self.asked.items():
-            passing = _Passing(rows, made[mask], made)
-            found |= {each.need.name: _REDUCED[each.reduction](passing, each) for each in asked}
+            passing = Passing(rows, made[mask], made)
+            found |= {each.need.name: REDUCED[each.reduction](passing, each) for each in asked}
         return found
 
     # what is worked out before, each under a key so that needs share it
@@ -149,7 +140,7 @@ class _Plan:
         return self._all_of(*tests)
 
     def _holds(self, column: str, values: tuple[str, ...]) -> int:
-        return self._step(("holds", column, values), lambda rows: holding(*rows.codes(column), values))
+        return self._step(("holds", column, values), partial(_holds, column, values))
 
     def _told(self, column: str) -> tuple[int, ...]:
         if column in ("age_s", "day"):
@@ -173,10 +164,16 @@ def _all_of(rows: PastRows, *tests: np.ndarray) -> np.ndarray:
     return reduce(np.logical_and, tests) if tests else np.ones(len(rows), dtype=bool)
 
 
+def _holds(column: str, values: tuple[str, ...], rows: PastRows) -> np.ndarray:
+    codes, words = rows.codes(column)
+    return holding(codes, words, values)
+
+
 def _ahead(column: str, days: int | None, rows: PastRows) -> np.ndarray:
     until_s = rows.integers(column) - rows.as_of_s
     ahead = rows.told(column) & (until_s >= 0)
-    return ahead if days is None else ahead & (until_s < days * DAY_S)
+    within: np.ndarray = ahead if days is None else ahead & (until_s < days * DAY_S)
+    return within
 
 
 def _newest_per(column: str, rows: PastRows) -> np.ndarray:
@@ -242,15 +239,7 @@ def _changed(column: str, rows: PastRows, pairs: tuple[np.ndarray, np.ndarray]) 
     return changed
 
 
-class _Spans(NamedTuple):
-    """Rows that are the newest of their value, from one moment on until another one."""
-
-    rows: np.ndarray
-    begin: np.ndarray
-    end: np.ndarray
-
-
-def _spans(column: str, rows: PastRows, chosen: np.ndarray) -> _Spans:
+def _spans(column: str, rows: PastRows, chosen: np.ndarray) -> Spans:
     if column != "day":
         chosen = chosen & rows.told(column)
     places = np.flatnonzero(chosen)
@@ -258,108 +247,7 @@ def _spans(column: str, rows: PastRows, chosen: np.ndarray) -> _Spans:
     older, newer = _again(rows, *_by_value(rows, column, places))
     end[older] = rows.seen_from[newer]
     places = places[rows.seen_from[places] < end[places]]
-    return _Spans(places, rows.seen_from[places], end[places])
-
-
-# What is taken from the slices: a value per moment.
-
-
-class _Passing:
-    """The rows that pass, and the slices of them that moments see."""
-
-    def __init__(self, rows: PastRows, mask: np.ndarray, made: list[Any]) -> None:
-        self.rows, self.mask, self.made = rows, mask, made
-
-    @cached_property
-    def row(self) -> np.ndarray:
-        """The rows; and one more, so that there is something to look at where none pass."""
-        return np.append(np.flatnonzero(self.mask), 0)
-
-    @cached_property
-    def before(self) -> np.ndarray:
-        """How many pass before each row, and in all."""
-        found = np.zeros(len(self.rows) + 1, dtype=np.int32)
-        np.cumsum(self.mask.astype(np.int32), out=found[1:])
-        return found
-
-    @cached_property
-    def begin(self) -> np.ndarray:
-        """Of each moment: where its slice begins."""
-        found: np.ndarray = self.before[self.rows.begin]
-        return found
-
-    def end(self, days: int | None) -> np.ndarray:
-        found: np.ndarray = self.before[self.rows.until(days)]
-        return found
-
-    def moved(self, column: str, values: np.ndarray) -> np.ndarray:
-        """A column's numbers as they are at the moments that see them."""
-        towards = relative(self.rows.source, column)
-        return values + towards * self.rows.people.as_of_s if towards else values
-
-
-def _count(passing: _Passing, asked: _Asked) -> Values:
-    return (passing.end(asked.need.days) - passing.begin).astype(np.int64), None
-
-
-def _newest_age(passing: _Passing, asked: _Asked) -> Values:
-    numbers = passing.made[asked.numbers][passing.row[passing.begin]]
-    return passing.moved("age_s", numbers), _any(passing.begin == passing.end(asked.need.days))
-
-
-def _oldest_age(passing: _Passing, asked: _Asked) -> Values:
-    end = passing.end(asked.need.days)
-    numbers = passing.made[asked.numbers][passing.row[end - 1]]
-    return passing.moved("age_s", numbers), _any(passing.begin == end)
-
-
-def _latest(passing: _Passing, asked: _Asked) -> Values:
-    row = passing.row[passing.begin]
-    values, told = passing.made[asked.numbers]
-    found = values(row) if callable(values) else passing.moved(asked.need.column, values[row])
-    return found, _any((passing.begin == passing.end(asked.need.days)) | ~told[row])
-
-
-def _sum(passing: _Passing, asked: _Asked) -> Values:
-    addends = passing.made[asked.numbers][passing.row[:-1]]
-    if len(addends) and max(int(addends.max()), -int(addends.min())) > MOST // len(addends):
-        addends = addends.astype(object)  # Python's integers do not wrap around
-    running = np.concatenate([np.zeros(1, dtype=addends.dtype), np.cumsum(addends)])
-    end = passing.end(asked.need.days)
-    total = running[end] - running[passing.begin]
-    if towards := relative(passing.rows.source, asked.need.column):
-        total = total + towards * (end - passing.begin) * passing.rows.people.as_of_s
-    try:
-        return total.astype(np.int64), None
-    except OverflowError as error:
-        raise BadData(
-            f"a sum over {passing.rows.source.name} does not fit into 64 bits; check the numbers there"
-        ) from error
-
-
-def _extreme(extreme: np.ufunc, passing: _Passing, asked: _Asked) -> Values:
-    end = passing.end(asked.need.days)
-    slices = np.stack([passing.begin, end], axis=1).ravel()
-    found = extreme.reduceat(passing.made[asked.numbers][passing.row], slices)[::2]
-    return passing.moved(asked.need.column, found), _any(passing.begin == end)
-
-
-def _distinct(passing: _Passing, asked: _Asked) -> Values:
-    """Spans that have begun, less those that have ended or fallen out of the window."""
-    rows, moments = passing.rows, len(passing.rows.people)
-    spans: _Spans = passing.made[asked.numbers]
-    end = spans.end
-    if asked.need.days is not None:
-        end = np.minimum(end, rows.first_without(asked.need.days)[spans.rows])
-    there = spans.begin < end
-    begun = np.bincount(spans.begin[there], minlength=moments)
-    if rows.one_each:
-        return begun, None
-    return np.cumsum(begun - np.bincount(end[there], minlength=moments + 1)[:moments]), None
-
-
-def _any(missing: np.ndarray) -> Any:
-    return missing if missing.any() else None
+    return Spans(places, rows.seen_from[places], end[places])
 
 
 def _told_values(column: str, rows: PastRows) -> tuple[Any, np.ndarray]:
@@ -378,15 +266,3 @@ def _absent(need: Need) -> Values:
     if need.how in ZERO_WHEN_NOTHING:
         return np.int64(0), None
     return np.array(None if need.text else 0), np.True_
-
-
-_REDUCED: dict[str, Callable[[_Passing, _Asked], Values]] = {
-    "count": _count,
-    "sum": _sum,
-    "min": partial(_extreme, np.minimum),
-    "max": partial(_extreme, np.maximum),
-    "newest age": _newest_age,
-    "oldest age": _oldest_age,
-    "latest": _latest,
-    "distinct": _distinct,
-}
