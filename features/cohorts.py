@@ -30,6 +30,7 @@ __all__ = [
     "activity_guests",
     "eligible",
     "everyone",
+    "excluded_column",
     "has_ordered",
     "insurance_due",
     "just_contacted",
@@ -85,6 +86,11 @@ class Cohort:
     def moments(self, warehouse: Warehouse, dates: Iterable[datetime]) -> ir.Table:
         """(customer_id, as_of) of those who may be asked about."""
         return eligible(self.ask(warehouse, dates))
+
+
+def excluded_column(cohort: str) -> str:
+    """The column that says why a customer is not in the cohort."""
+    return f"not {cohort}"
 
 
 def eligible(asked: ir.Table) -> ir.Table:

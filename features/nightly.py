@@ -13,7 +13,7 @@ import shutil
 import time
 import uuid
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from itertools import chain
@@ -27,7 +27,8 @@ from rich.console import Console
 from rich.table import Table
 
 from features import timeline
-from features.cohorts import COHORTS, Cohort, everyone
+from features.bulk import over_arrays
+from features.cohorts import COHORTS, Cohort, everyone, excluded_column
 from features.command import run
 from features.errors import BadData, NoWarehouse
 from features.feature_set import available
@@ -48,12 +49,8 @@ __all__ = ["NightlyRows", "Work", "excluded_column", "latest", "materialise", "r
 
 ROWS_PER_BATCH = 65_536
 FILES_KEPT = 2
+ASKED_FOR = "it was asked for"
 ABANDONED_AFTER_S = 86_400
-
-
-def excluded_column(cohort: str) -> str:
-    """The column that says why a customer is not in the cohort."""
-    return f"not {cohort}"
 
 
 def rows(moments: ir.Table, warehouse: Warehouse) -> ir.Table:
@@ -102,10 +99,12 @@ def materialise(
     staged, staged_needs = folder / f".{target.name}", folder / f".{beside(target).name}"
     try:
         if why := why_not_on(warehouse.engine):
-            job.write(lambda narrowed: rows(everyone(narrowed, [as_of]), narrowed), Work(why), staged)
+            job.write_pieces(lambda narrowed: rows(everyone(narrowed, [as_of]), narrowed), Work(why), staged)
+        elif not incremental and (found := _over_arrays(warehouse, as_of)):
+            job.write(found, Work(ASKED_FOR), staged)
         else:
             needs = needs_for(_definitions(warehouse))
-            before = _before(folder, needs, warehouse) if incremental else "it was asked for"
+            before = _before(folder, needs, warehouse) if incremental else ASKED_FOR
             _with_needs(job, needs, before, staged, staged_needs)
             staged_needs.rename(beside(target))
         made = NightlyRows.open(staged)
@@ -127,14 +126,19 @@ class _Job:
     customers: int
     customers_per_piece: int
 
-    def write(self, answer: Callable[[Warehouse], ir.Table], work: "Work", file: Path) -> None:
+    def write_pieces(self, answer: Callable[[Warehouse], ir.Table], work: "Work", file: Path) -> None:
         """Write what `answer` says of each piece, after the pieces before it."""
 
         def sorted_rows(narrowed: Warehouse) -> ir.Table:
-            return answer(narrowed).drop("as_of").order_by("customer_id")
+            return answer(narrowed).order_by("customer_id")
 
         found = in_pieces(sorted_rows, self.warehouse, self.customers_per_piece, ROWS_PER_BATCH)
-        batches = followed(found, "rows written", self.customers, len)
+        self.write(found, work, file)
+
+    def write(self, found: Iterator[pa.RecordBatch], work: "Work", file: Path) -> None:
+        """Write rows in the order of customers."""
+        without_date = (batch.drop_columns("as_of") for batch in found)
+        batches = followed(without_date, "rows written", self.customers, len)
         first = next(batches)
         schema = first.schema.with_metadata(self._facts(work))
         with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
@@ -145,6 +149,11 @@ class _Job:
         facts = {"as_of": self.as_of.isoformat(), "warehouse": self.warehouse.digest}
         facts |= {feature.name: feature.fingerprint for feature in available(self.warehouse)}
         return {"facts": json.dumps(facts), "work": json.dumps(asdict(work))}
+
+
+def _over_arrays(warehouse: Warehouse, as_of: datetime) -> Iterator[pa.RecordBatch] | None:
+    """Everyone's rows, measured over arrays, where that can be had; then nothing is kept for the night after."""
+    return over_arrays(everyone(warehouse, [as_of]), warehouse, available(warehouse), _cohorts(warehouse))
 
 
 def _before(folder: Path, needs: Sequence[Need], warehouse: Warehouse) -> Kept | str:
@@ -164,7 +173,7 @@ def _with_needs(
         touched = night.measure(groups, job.customers_per_piece)
         seal(staged_needs, job.as_of, needs, job.warehouse.engine)
         found = project(night.needs(groups), _definitions(job.warehouse))
-        job.write(lambda narrowed: _answered(found, narrowed), Work(why, touched), staged)
+        job.write_pieces(lambda narrowed: _answered(found, narrowed), Work(why, touched), staged)
 
 
 def _forget(folder: Path) -> None:

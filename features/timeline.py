@@ -30,6 +30,8 @@ __all__ = [
     "Today",
     "around",
     "dated_before",
+    "earliest_within_s",
+    "first_after",
     "future",
     "held_at",
     "instants",
@@ -42,7 +44,6 @@ __all__ = [
     "seconds",
     "seconds_since_known",
     "seconds_until",
-    "seen",
     "seen_from",
     "spread",
     "within",
@@ -69,13 +70,17 @@ def past(moments: ir.Table, events: ir.Table) -> ir.Table:
     )
 
 
-def seen(
-    as_of: np.ndarray, happened_at: np.ndarray, known_at: np.ndarray, superseded_at: np.ndarray
-) -> np.ndarray:
-    """The rule of `past` for rows held as arrays of datetime64, one entry per row; nothing is NaT."""
-    lasting = np.isnat(superseded_at) | (superseded_at >= as_of)
-    seen: np.ndarray = (happened_at < as_of) & (known_at < as_of) & lasting
-    return seen
+def first_after(dates: np.ndarray, instants: np.ndarray) -> np.ndarray:
+    """The place of the first of the dates, in order, that lies after each instant: a row known then is seen from that
+    date on, one superseded then no longer. datetime64; after nothing (NaT) there is no date."""
+    if len(dates) == 1:
+        return np.where(instants < dates[0], 0, 1)
+    return np.searchsorted(dates, instants, side="right")
+
+
+def earliest_within_s(as_of_s: np.ndarray, days: int) -> np.ndarray:
+    """The earliest second that `within` lets in, for moments held as an array."""
+    return as_of_s - days * DAY_S
 
 
 def seconds(instants: np.ndarray) -> np.ndarray:

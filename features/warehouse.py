@@ -23,9 +23,17 @@ from features.home import warehouse_address
 from features.pointer import pointed
 from features.sources import CANONICAL, Source
 
-__all__ = ["Warehouse", "connect", "engine_module", "in_memory"]
+__all__ = ["TableFiles", "Warehouse", "connect", "engine_module", "in_memory"]
 
 ENGINES = {"postgres": ("postgresql", "postgres"), "spark": ("spark", "sc")}
+
+
+@dataclass(frozen=True)
+class TableFiles:
+    """The Parquet files, in order, that a table of a folder consists of; it speaks of that very table and no other."""
+
+    table: ir.Table
+    paths: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,7 @@ class Warehouse:
     complete_until: Mapping[str, datetime] = field(default_factory=dict)
     digest: str = ""
     share: float = 1.0
+    files: Mapping[str, "TableFiles"] = field(default_factory=dict)
 
     @property
     def latest_moment(self) -> datetime:
@@ -61,7 +70,8 @@ def connect(address: str | None = None) -> Warehouse:
     tables = {name: _as_declared(table, CANONICAL[name], held.where) for name, table in held.tables.items()}
     if "customers" not in tables:
         raise NoWarehouse(f"{held.where} holds no customers table; every deployment needs one")
-    return Warehouse(held.engine, tables, held.complete_until, held.digest)
+    files = {name: TableFiles(tables[name], paths) for name, paths in held.files.items() if paths}
+    return Warehouse(held.engine, tables, held.complete_until, held.digest, files=files)
 
 
 def engine_module(address: str) -> ModuleType | None:
@@ -91,17 +101,18 @@ def _folder(address: str) -> Held:
         )
     engine = ibis.duckdb.connect()
     engine.raw_sql("SET TimeZone = 'UTC'")
+    files = {name: tuple(sorted((folder / name).glob("*.parquet"))) for name in CANONICAL}
     tables = {
-        name: engine.read_parquet([str(file) for file in files], table_name=name)
-        for name in CANONICAL
-        if (files := sorted((folder / name).glob("*.parquet")))
+        name: engine.read_parquet([str(path) for path in paths], table_name=name)
+        for name, paths in files.items()
+        if paths
     }
     ledger = folder / "load.json"
     facts = json.loads(ledger.read_text()) if ledger.is_file() else {}
     complete = {
         name: datetime.fromisoformat(until) for name, until in facts.get("complete_until", {}).items()
     }
-    return Held(engine, tables, str(folder), complete, facts.get("digest", ""))
+    return Held(engine, tables, str(folder), complete, facts.get("digest", ""), files)
 
 
 def in_memory(

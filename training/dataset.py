@@ -14,10 +14,11 @@ import pandas as pd
 import pyarrow as pa
 
 from features import timeline
+from features.bulk import table_of
 from features.cohorts import eligible
 from features.errors import NotTrainable
 from features.feature import Feature
-from features.feature_set import at, available
+from features.feature_set import available
 from features.matrix import Levels, codes
 from features.planner import compute
 from features.warehouse import Warehouse
@@ -86,14 +87,23 @@ def dataset(task: Task, warehouse: Warehouse, dates: Sequence[datetime]) -> Data
     asked = task.cohort.ask(warehouse, dates).cache()
     moments = eligible(asked)
     features = tuple(available(warehouse))
-    rows = outcomes_of(task, warehouse, moments).inner_join(
-        at(moments, warehouse, features), ["customer_id", "as_of"]
+    outcomes = outcomes_of(task, warehouse, moments).order_by("customer_id", "as_of")
+    frame = _framed(
+        task, _beside(warehouse.engine.to_pyarrow(outcomes), table_of(moments, warehouse, features))
     )
-    ordered = rows.order_by("as_of", "customer_id")
-    frame = _framed(task, warehouse.engine.to_pyarrow(ordered))
     turned_away = asked.filter(asked.excluded.notnull()).group_by("as_of", "excluded")
     excluded = turned_away.aggregate(customers=ibis._.count()).order_by("as_of", "excluded")
     return Dataset(frame, features, warehouse.engine.to_pandas(excluded), _digest(frame), warehouse.share)
+
+
+def _beside(outcomes: pa.Table, known: pa.Table) -> pa.Table:
+    """Outcomes and features of the same moments, both ordered by customer and moment, now by moment and customer."""
+    for key in ("customer_id", "as_of"):
+        if not outcomes[key].equals(known[key].cast(outcomes[key].type)):
+            raise AssertionError(f"outcomes and features differ in {key}")
+    columns = {name: outcomes[name] for name in outcomes.column_names}
+    columns |= {name: known[name] for name in known.column_names[2:]}
+    return pa.table(columns).sort_by([("as_of", "ascending"), ("customer_id", "ascending")])
 
 
 def outcomes_of(task: Task, warehouse: Warehouse, moments: ir.Table) -> ir.Table:

@@ -21,12 +21,13 @@ from rich.table import Table
 
 from features import timeline
 from features.attributes import columns_at, offered
+from features.bulk import table_of
 from features.certificate import Certificate, Hunt
 from features.certify import certify
 from features.command import run
 from features.errors import LeakFound
 from features.feature import Feature
-from features.feature_set import at, named
+from features.feature_set import named
 from features.foresight import LONG_BEFORE_DAYS, hunts_of_foresight
 from features.warehouse import Warehouse, connect
 from training import tasks
@@ -88,7 +89,7 @@ def _long_before(warehouse: Warehouse, names: Sequence[str], rows: pd.DataFrame)
     moments = ibis.memtable(then.drop_duplicates(), schema={"customer_id": "string", "as_of": "timestamp(6)"})
     known = timeline.past(moments, warehouse.tables["customers"]).select(*KEYS).distinct()
     chosen: list[Feature] = named(names)
-    found = warehouse.engine.to_pyarrow(at(known, warehouse, chosen)).to_pandas()
+    found = table_of(known, warehouse, chosen).to_pandas()
     kept = then.reset_index(names="row").merge(found, on=KEYS).set_index("row")
     return kept.reindex(rows.index.intersection(kept.index))
 

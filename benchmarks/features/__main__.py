@@ -1,4 +1,5 @@
-"""Our planner against the same columns by hand: DuckDB SQL, Polars, pandas. Each runs in a process of its own.
+"""Our rows over arrays against the same columns by hand: DuckDB SQL, Polars, pandas; and by our own query, which other
+engines run. Each runs in a process of its own.
 
     make bench-features                       20 M events, three rounds
     EVENTS=100000000 ROUNDS=1 make bench-features
@@ -27,6 +28,7 @@ MEMORY_GB = 4
 LIMIT_GB = int(os.environ.get("LIMIT_GB", "12"))
 THREADS = 2
 PEERS = {
+    "planner": "our query on DuckDB",
     "duckdb_sql": "DuckDB SQL by hand",
     "polars_lazy": "Polars by hand",
     "pandas_groupby": "pandas by hand",

@@ -1,35 +1,26 @@
-"""By the catalogue's definitions and the planner."""
+"""By the catalogue's definitions, the fastest way the warehouse allows: over arrays, since the files lie in order."""
 
 from pathlib import Path
 
-import ibis
 import pyarrow.parquet as pq
 
 from benchmarks.features.columns import FEATURES
 from benchmarks.features.events import AS_OF
+from features.bulk import rows_of
 from features.cohorts import everyone
-from features.feature_set import at
-from features.pieces import in_pieces
 from features.timeline import midnight
-from features.warehouse import Warehouse
+from features.warehouse import connect
 
 __all__ = ["compute"]
-
-TABLES = ("customers", "touchpoints")
 
 
 def compute(events: Path, threads: int, memory_gb: int, out: Path) -> None:
     """Write the columns of every customer to a Parquet file."""
-    engine = ibis.duckdb.connect()
-    settings = (
+    warehouse = connect(str(events))
+    warehouse.engine.raw_sql(
         f"SET threads = {threads}; SET memory_limit = '{memory_gb}GB'; SET temp_directory = '{out.parent}'"
     )
-    engine.raw_sql(f"SET TimeZone = 'UTC'; {settings}")
-    tables = {name: engine.read_parquet(f"{events}/{name}/*.parquet", table_name=name) for name in TABLES}
-    rows = in_pieces(
-        lambda narrowed: at(everyone(narrowed, [midnight(AS_OF)]), narrowed, FEATURES),
-        Warehouse(engine, tables),
-    )
+    rows = rows_of(everyone(warehouse, [midnight(AS_OF)]), warehouse, FEATURES)
     first = next(rows)
     with pq.ParquetWriter(out, first.schema) as writer:
         writer.write_batch(first)
