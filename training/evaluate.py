@@ -90,7 +90,7 @@ def evaluate(task: Task, warehouse: Warehouse, loaded: Loaded, version: str, hel
         )
         mlflow.set_tags({"code_revision": revision(), "data_digest": data.digest})
         moments = ", ".join(f"{date:%Y-%m-%d}" for date in sorted(rows["as_of"].unique()))
-        mlflow.log_params({"task": task.name, "version": version, "test_moments": moments})
+        mlflow.log_params({"task": task.name, "test_moments": moments})
         log_report(report, files)
         page = data_folder() / "report" / f"{task.name}-version-{version}-evaluated.html"
         page.parent.mkdir(parents=True, exist_ok=True)
