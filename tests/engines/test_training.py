@@ -51,6 +51,15 @@ def test_the_sample_from_spark_is_that_from_the_folder_and_nothing_else_comes_ba
     assert 100 < len(there.frame) == max(fetched)
 
 
+def test_postgres_draws_the_same_customers(published: str, folder: Path) -> None:
+    drawn = []
+    for address in (str(folder), published):
+        customers = of_customers(connect(address), 200).tables["customers"]
+        drawn.append(set(customers.customer_id.to_pyarrow().to_pylist()))
+    assert drawn[0] == drawn[1]
+    assert 150 < len(drawn[0]) < 250
+
+
 def test_trials_on_spark_are_runs_of_the_study_and_a_later_call_goes_on(
     spark: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
