@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 ROOT = Path(__file__).parent.parent
 PROJECT = load_project(str(ROOT))
-NEEDED = {"main", "features", "train", "tune", "promote", "score"}
+NEEDED = {"main", "features", "train", "tune", "evaluate", "promote", "score"}
 
 
 def command_of(entry_point: str) -> tuple[str, list[str], click.Command]:

@@ -119,7 +119,7 @@ def _difference(made: Prepared, tuned: Model, fixed: Model) -> Estimate:
 def _log(task: Task, made: Prepared, found: Study, tuned: Model, verdict: Verdict) -> None:
     """The study as it stands; a study that goes on later writes over its own figures."""
     mlflow.set_tags({"study": found.name, "task": task.name, "data_digest": made.data.digest})
-    mlflow.set_tag("code_revision", revision())
+    mlflow.set_tags({"job": "tune", "code_revision": revision()})
     log_rows(task, made.data, made.parts, revision())
     mlflow.set_tags({"verdict": str(verdict), "model_digest": tuned.digest})
     mlflow.log_params({"task": task.name, "search_cut": found.cut})
