@@ -1,8 +1,9 @@
 """Ours against AutoML (FLAML): the same features, the same split, log loss on the same later rows.
 
-FLAML searches boosters of two kinds, forests and linear models for at least ten times what our small fixed model takes.
-It learns from fit and calibration together and compares by cross-validation that keeps a customer's rows in one fold
-(of what it offers, that one is meant for rows like these), then fits its best on all of them. Both get one core.
+FLAML searches boosters of two kinds, forests and linear models for at least fifteen times what our small fixed model takes.
+It learns from the fit part and chooses by log loss on the calibration part, whose customers and mostly dates are others: of
+two ways tried its better one (cross-validation by customer over both parts: CDNOW purchase_intent .353 to .384 instead of
+.350 to .352). Both get one core, and the test is later than both parts wherever the history allows.
 
 Several runs differ in both seeds. A row's loss is its mean over the runs, and the difference of the two has an interval
 by customers drawn again: "worse" means that the whole interval lies above zero.
@@ -36,7 +37,7 @@ from training.task import Task
 from training.tasks import task_named
 from worlds import cdnow, journey
 
-TIMES_OURS = 10
+TIMES_OURS = 15  # half as much again as the tenth that is to be shown: the shares of a busy machine vary
 LEARNERS = ["lgbm", "xgboost", "xgb_limitdepth", "rf", "extra_tree", "lrl1"]
 MISSING = "FLAML is not installed, it is needed for this benchmark alone: pip install 'car-propensity[bench]'"
 TITLES = ("rows tested", "log loss, ours", "FLAML's", "ours less FLAML's (95 %)", "ROC AUC, ours", "FLAML's",
@@ -70,7 +71,7 @@ class Run:
 def main(
     runs: Annotated[int, typer.Option(min=1, help="fits of each, with other seeds")] = 3,
     seconds: Annotated[float, typer.Option(help="FLAML gets these at least, whatever ours takes")] = 60,
-    customers: Annotated[int, typer.Option(help="of the invented carmaker")] = 12_000,
+    customers: Annotated[int, typer.Option(help="of the invented carmaker")] = 8_000,
 ) -> None:
     automl = _flaml()
     with TemporaryDirectory() as scratch:
@@ -142,12 +143,12 @@ def ours(case: Case, seed: int) -> Run:
 
 def theirs(case: Case, automl: Any, seed: int, budget: float) -> Run:
     """FLAML's best within the budget, on the same columns of the same rows."""
-    known = pd.concat([case.parts.fit, case.parts.calibrate])
+    learn, judge = case.parts.fit, case.parts.calibrate
 
     def made() -> tuple[np.ndarray, str]:
-        automl.fit(_table(case, known), known["outcome"].to_numpy(), task="classification", metric="log_loss",
-                   eval_method="cv", n_splits=5, split_type="group", groups=known["customer_id"].to_numpy(),
-                   time_budget=budget, estimator_list=LEARNERS, seed=seed, n_jobs=1, verbose=0)  # fmt: skip
+        automl.fit(_table(case, learn), learn["outcome"].to_numpy(), X_val=_table(case, judge),
+                   y_val=judge["outcome"].to_numpy(), task="classification", metric="log_loss", time_budget=budget,
+                   estimator_list=LEARNERS, seed=seed, n_jobs=1, verbose=0)  # fmt: skip
         said = automl.predict_proba(_table(case, case.parts.test))
         return np.asarray(said)[:, 1].astype(np.float64), str(automl.best_estimator)
 

@@ -63,9 +63,12 @@ def main(
     jobs = ("world", "real") if real else ("draw", "model", "study")
     given = [f"--moments={moments}", f"--columns={columns}", f"--trials={trials}", f"--real={real}"]
     with TemporaryDirectory() as scratch:
-        found = {name: _in_its_own_process(name, Path(scratch), given) for name in jobs}
+        found = {}
+        for name in jobs:
+            found[name] = _in_its_own_process(name, Path(scratch), given)
+            print(name, json.dumps({k: v for k, v in found[name].items() if k != "trials"}), flush=True)
     title = f"{real:,} invented customers" if real else f"{moments:,} moments x {columns} columns"
-    _shown(title, {name: row for name, row in found.items() if name not in ("draw", "world")})
+    _shown(title, {name: row for name, row in found.items() if "steps" in row})
     facts = {"moments": moments, "columns": columns, "trials": trials, "real": real, "allowed": ALLOWED}
     write("scale-real" if real else "scale", {"facts": facts, "jobs": found})
 

@@ -1,6 +1,7 @@
 """A study is cut honestly, goes on after a kill as if nothing had happened, and repeats nothing."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -44,9 +45,9 @@ def moments(rows: int = 4200, seed: int = 1, dates: list[datetime] = DATES) -> p
     return frame
 
 
-def sought(folder: Path, trials: int, study: str = "s", seed: int = 1) -> Study:
+def sought(folder: Path, trials: int, study: str = "s", seed: int = 1, stagnant: int = 0) -> Study:
     cut = inner(TASK, moments(seed=seed), DATES)
-    return search(TASK, cut, NAMES, [], trials=trials, folder=folder, study=study)
+    return search(TASK, cut, NAMES, [], trials=trials, folder=folder, study=study, stagnant=stagnant)
 
 
 def told(study: Study) -> pd.DataFrame:
@@ -76,6 +77,20 @@ def test_where_the_fit_spans_no_window_customers_alone_are_kept_apart_and_the_cu
     assert not set(found.learn["customer_id"]) & set(found.judge["customer_id"])
     with pytest.raises(NotTrainable, match="search's"):
         inner(TASK, moments(rows=150, dates=DATES[:2]), DATES[:2])
+
+
+def test_of_very_many_moments_whole_customers_teach_and_the_others_are_as_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    all_of_them = inner(TASK, moments(), DATES)
+    monkeypatch.setattr(searching, "MOST_LEARNING", 200)
+    fewer = inner(TASK, moments(), DATES)
+    assert 150 < len(fewer.learn) < 250 < len(all_of_them.learn)
+    people = set(fewer.learn["customer_id"])
+    whole = all_of_them.learn[all_of_them.learn["customer_id"].isin(people)]
+    pd.testing.assert_frame_equal(fewer.learn, whole)
+    pd.testing.assert_frame_equal(fewer.judge, all_of_them.judge)
+    pd.testing.assert_frame_equal(fewer.calibrate, all_of_them.calibrate)
 
 
 def test_the_inner_cut_has_nothing_to_do_with_the_outer() -> None:
@@ -111,6 +126,26 @@ def test_a_study_in_pieces_equals_one_in_a_piece(whole: Study, tmp_path: Path) -
     again = sought(tmp_path, 12)
     assert again.added == 0
     assert again.best == whole.best
+
+
+def test_a_study_ends_when_it_stagnates_wherever_it_was_interrupted(whole: Study, tmp_path: Path) -> None:
+    """It stops as many trials after its best as allowed, and a call that goes on with it adds none."""
+    losses = whole.trials["log_loss"].tolist()
+    ends = next(n for n in range(1, 12) if n - losses.index(min(losses[: n + 1])) >= 3) + 1
+    sought(tmp_path, 2, stagnant=3)
+    ended = sought(tmp_path, 12, stagnant=3)
+    assert len(ended.trials) == ends < 12
+    pd.testing.assert_frame_equal(told(ended), told(whole).head(ends))
+    assert sought(tmp_path, 12, stagnant=3).added == 0
+    assert sought(tmp_path, ends + 1).added == 1, "without the limit it goes on"
+
+
+def test_progress_says_how_much_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("features.progress.SECONDS_BETWEEN_LINES", 0)
+    sought(tmp_path, 2)
+    assert re.search(r"trials of s: 1 of 2, .*/s, .* s left", capsys.readouterr().err)
 
 
 def test_killed_in_the_middle_of_a_trial_and_of_a_line_it_goes_on_and_repeats_nothing(

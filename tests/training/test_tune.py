@@ -40,7 +40,7 @@ def tuned(trials: int) -> tune.Tuned:
     return tune.tune(task_named("purchase_intent", warehouse), warehouse, trials=trials)
 
 
-def test_a_study_is_one_run_and_the_fixed_model_stays_unless_beaten() -> None:
+def test_a_study_is_one_run_and_the_fixed_model_stays_unless_beaten(prepared: Prepared) -> None:
     first, again = tuned(1), tuned(3)
     assert first.verdict.difference == Estimate(0, 0, 0)
     assert not first.verdict.wins
@@ -52,6 +52,13 @@ def test_a_study_is_one_run_and_the_fixed_model_stays_unless_beaten() -> None:
     assert again.fixed.digest == first.fixed.digest
     run = mlflow.get_run(again.run_id)
     assert run.info.status == "FINISHED"
+    assert [i.dataset.digest for i in run.inputs.dataset_inputs] == [run.data.tags["data_digest"]], (
+        "logged once"
+    )
+    rows = mlflow.artifacts.load_dict(f"runs:/{again.run_id}/dataset.json")
+    assert rows["digest"] == run.data.tags["data_digest"]
+    assert rows["moments_from"] < rows["moments_to"] < rows["outcomes_settled_by"]
+    assert sum(rows["moments_not_asked_by_reason"].values()) == prepared.data.excluded["customers"].sum()
     assert run.data.metrics["search.trials"] == 3
     assert run.data.tags["verdict"] == str(again.verdict)
     table = pd.read_csv(mlflow.artifacts.download_artifacts(f"runs:/{again.run_id}/trials.csv"))
