@@ -2,9 +2,11 @@
 
 import features
 db = features.connect()
-features.at(moments, db)          # one row per (customer_id, as_of), a column per feature
+features.at(moments, db)          # one row per (customer_id, as_of), a column per feature: a query
+features.rows_of(moments, db)     # the same rows as Arrow batches, the fastest way there is
 """
 
+from features.bulk import rows_of
 from features.feature_set import FEATURES, at, available, catalogue
 from features.home import tracking_uri
 from features.timeline import midnight, months
@@ -19,5 +21,6 @@ __all__ = [
     "connect",
     "midnight",
     "months",
+    "rows_of",
     "tracking_uri",
 ]

@@ -8,7 +8,7 @@ or the last passing row of the slice; different values are counted as spans of m
 """
 
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +26,7 @@ MOST = np.iinfo(np.int64).max
 class Asked(NamedTuple):
     """A need, how it is taken from slices, and where the numbers for that will stand among what is made."""
 
+    name: str
     need: Need
     reduction: str
     numbers: int
@@ -40,28 +41,18 @@ class Spans(NamedTuple):
 
 
 class Passing:
-    """The rows that pass, and the slices of them that moments see."""
+    """The rows that pass, and the slices of them that moments see.
+
+    `row` are these rows, and one more, so that there is something to look at where none pass; `before` says how many
+    pass before each row and in all, and `begin` where the slice of each moment begins among them.
+    """
 
     def __init__(self, rows: PastRows, mask: np.ndarray, made: list[Any]) -> None:
-        self.rows, self.mask, self.made = rows, mask, made
-
-    @cached_property
-    def row(self) -> np.ndarray:
-        """The rows; and one more, so that there is something to look at where none pass."""
-        return np.append(np.flatnonzero(self.mask), 0)
-
-    @cached_property
-    def before(self) -> np.ndarray:
-        """How many pass before each row, and in all."""
-        found = np.zeros(len(self.rows) + 1, dtype=np.int32)
-        np.cumsum(self.mask.astype(np.int32), out=found[1:])
-        return found
-
-    @cached_property
-    def begin(self) -> np.ndarray:
-        """Of each moment: where its slice begins."""
-        found: np.ndarray = self.before[self.rows.begin]
-        return found
+        self.rows, self.made = rows, made
+        self.row = np.append(np.flatnonzero(mask), 0)
+        self.before = np.zeros(len(mask) + 1, dtype=np.int32)
+        np.cumsum(mask.astype(np.int32), out=self.before[1:])
+        self.begin: np.ndarray = self.before[rows.begin]
 
     def end(self, days: int | None) -> np.ndarray:
         found: np.ndarray = self.before[self.rows.until(days)]

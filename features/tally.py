@@ -75,7 +75,7 @@ class _Plan:
         self.asked: dict[int, list[Asked]] = {}  # by the mask that needs share
         for need in needs:
             reduction, mask, numbers = self._planned(need)
-            self.asked.setdefault(mask, []).append(Asked(need, reduction, numbers))
+            self.asked.setdefault(mask, []).append(Asked(need.name, need, reduction, numbers))
 
     def of(self, rows: PastRows) -> dict[str, Values]:
         made: list[Any] = []
@@ -84,7 +84,7 @@ class _Plan:
         found: dict[str, Values] = {}
         for mask, asked in self.asked.items():
             passing = Passing(rows, made[mask], made)
-            found |= {each.need.name: REDUCED[each.reduction](passing, each) for each in asked}
+            found |= {each.name: REDUCED[each.reduction](passing, each) for each in asked}
         return found
 
     # what is worked out before, each under a key so that needs share it
