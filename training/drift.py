@@ -212,10 +212,10 @@ def _quietest(features: Sequence[Feature], rows: pd.DataFrame) -> dict[str, floa
     listened = rows[rows["as_of"].isin(sizes.index[sizes >= FEWEST_TO_LISTEN])]
     found = {}
     for feature in features:
-        held = listened[feature.name]
-        nothing = (
-            held.isna() if (zero := _zero(feature)) is None else held.isna() | held.eq(zero).fillna(False)
-        )
+        held, zero = listened[feature.name], _zero(feature)
+        nothing = held.isna()
+        if zero is not None:
+            nothing |= held.eq(zero).fillna(False)
         found[feature.name] = float(nothing.groupby(listened["as_of"]).mean().max()) if len(held) else 1.0
     return found
 

@@ -48,7 +48,7 @@ from training.task import Task
 from training.tasks import task_named
 from training.too_good import doubted, too_good
 
-__all__ = ["Prepared", "Trained", "fitted", "log_rows", "prepare", "revision", "train"]
+__all__ = ["Prepared", "Trained", "baseline_of", "fitted", "log_rows", "prepare", "revision", "train"]
 
 Oracle = Callable[[pd.DataFrame], np.ndarray]
 COHORT_TIMES = 2.0
@@ -135,7 +135,7 @@ def train(
     )
     page = data_folder() / "report" / f"{task.name}.html"
     with kept(task.name) as place:
-        baseline = _baseline(task, data, parts, model, probabilities["model"])
+        baseline = baseline_of(task, data, parts, model, probabilities["model"])
         folder = artefact.write(model, card, artefact.golden_rows(tested), place / MODEL, baseline)
         shown = seen(
             model, data.features, card.levels, tested, seen_at, probabilities["model"], data.excluded, TEST
@@ -216,7 +216,7 @@ def _card(
     )
 
 
-def _baseline(task: Task, data: Dataset, parts: Parts, model: Model, promised: np.ndarray) -> Baseline:
+def baseline_of(task: Task, data: Dataset, parts: Parts, model: Model, promised: np.ndarray) -> Baseline:
     """What later populations are compared with, of rows with their categories as text."""
     fit, test = (data.frame.loc[part.index] for part in (parts.fit, parts.test))
     held_back = model.probabilities(numbers(parts.calibrate, data.names))
