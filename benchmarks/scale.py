@@ -33,7 +33,7 @@ from benchmarks.carmaker import loaded
 from benchmarks.record import write
 from features.warehouse import connect
 from training.dataset import Dataset, Parts, dataset, split
-from training.evaluate import evaluate
+from training.comparison import compare
 from training.model import Model, fit, numbers
 from training.plan import plan
 from training.search import inner, search
@@ -187,7 +187,7 @@ def _model(folder: Path, *_: int) -> dict[str, Any]:
     with step("score the test"):
         said = model.probabilities(numbers(parts.test, names))
     with step("figures with intervals"):
-        report = evaluate(TASK.name, parts.test, {"model": said}, {})
+        report = compare(TASK.name, parts.test, {"model": said}, {})
     told = f"{len(parts.fit):,} moments to fit on, {len(parts.calibrate):,} to calibrate, {len(parts.test):,} tested"
     return step.told(told, auc=report.scorers["model"]["auc"].value, digest=model.digest)
 

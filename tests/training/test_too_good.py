@@ -8,7 +8,7 @@ import pytest
 
 from features.feature import Feature
 from training.dataset import Dataset, Parts
-from training.evaluate import evaluate
+from training.comparison import compare
 from training.metrics import auc
 from training.model import Answers, fit, numbers
 from training.too_good import Doubt, doubted, too_good
@@ -43,7 +43,7 @@ def hunted(data: Dataset, parts: Parts, rule: np.ndarray | None = None) -> tuple
     model = fit(parts.fit, parts.calibrate, data.names, ANSWERS)
     promised = model.probabilities(numbers(parts.test, data.names))
     rule = parts.test["habit"].to_numpy() if rule is None else rule
-    doubt = doubted(evaluate("t", parts.test, {"model": promised}, {"rule": rule}, replicates=50), ["rule"])
+    doubt = doubted(compare("t", parts.test, {"model": promised}, {"rule": rule}, replicates=50), ["rule"])
     hunt = too_good(doubt, data, parts, ANSWERS)
     assert hunt.name == "too good to be true"
     assert hunt.columns == 6
