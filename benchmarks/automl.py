@@ -29,10 +29,10 @@ from benchmarks.quality import studies
 from benchmarks.record import write
 from features.warehouse import Warehouse, connect
 from training.dataset import Dataset, Parts, dataset, split, telling
-from training.resampling import Estimate, mean_by_customer
 from training.metrics import auc
 from training.model import fit, numbers
 from training.plan import Plan, plan
+from training.resampling import Estimate, mean_by_customer
 from training.task import Task
 from training.tasks import task_named
 from worlds import cdnow, journey

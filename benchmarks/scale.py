@@ -32,8 +32,8 @@ from rich.table import Table
 from benchmarks.carmaker import loaded
 from benchmarks.record import write
 from features.warehouse import connect
-from training.dataset import Dataset, Parts, dataset, split
 from training.comparison import compare
+from training.dataset import Dataset, Parts, dataset, split
 from training.model import Model, fit, numbers
 from training.plan import plan
 from training.search import inner, search

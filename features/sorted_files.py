@@ -69,8 +69,12 @@ class SortedFiles:
         """The files, when their columns are as declared and their rows in the order of customers, in row groups small
         enough to be read one by one; else None."""
         strings = [c.name for c in source.columns if c.type == "string" and c.name != source.key]
-        files = [_File(path, pq.read_metadata(path), strings) for path in paths]
-        schemas = [file.metadata.schema.to_arrow_schema() for file in files]
+        read = [(path, pq.read_metadata(path)) for path in paths]
+        schemas = [metadata.schema.to_arrow_schema() for _, metadata in read]
+        files = [
+            _File(path, metadata, [name for name in strings if name in schema.names])
+            for (path, metadata), schema in zip(read, schemas, strict=True)
+        ]
         names = frozenset(schemas[0].names) & set(source.column_names) if schemas else frozenset[str]()
         for schema in schemas:
             if any(

@@ -48,10 +48,15 @@ def test_where_spark_runs_and_what_it_reads(address: str, master: str, path: str
     assert asked == (master, path, database, {"spark.sql.shuffle.partitions": "8"})
 
 
-@pytest.mark.parametrize("query", ["", "?path=a&database=b", "?folder=a", "?path="])
+@pytest.mark.parametrize("query", ["", "?path=a&database=b", "?path="])
 def test_an_address_that_names_nothing_to_read_is_refused(query: str) -> None:
     with pytest.raises(NoWarehouse, match="must say what Spark reads"):
         address_of(f"spark:local{query}")
+
+
+def test_a_setting_that_spark_does_not_have_is_refused_by_name() -> None:
+    with pytest.raises(NoWarehouse, match=r"Spark takes .* and no folder"):
+        address_of("spark:local?folder=a")
 
 
 def test_an_unknown_engine_is_told_which_there_are() -> None:

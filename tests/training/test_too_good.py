@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from features.feature import Feature
-from training.dataset import Dataset, Parts
 from training.comparison import compare
+from training.dataset import Dataset, Parts
 from training.metrics import auc
 from training.model import Answers, fit, numbers
 from training.too_good import Doubt, doubted, too_good
