@@ -29,7 +29,7 @@ fast: .venv/ready ## the fast tests
 	@$(BIN)/python -m pytest -m "not slow" -n 2
 
 slow: .venv/ready ## the slow tests
-	@$(BIN)/python -m pytest -m slow
+	@$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
 
 bench-%: .venv/ready ## a table of ratios against peers, e.g. bench-quality; also in var/bench
 	@$(BIN)/python -m benchmarks.$*
