@@ -2,10 +2,10 @@
 
     fit part ──► learn ──[window]──► calibrate | judge        the outer test is not here, so nothing can learn from it
 
-Of the fit part, six tenths of the customers teach at its earlier dates (as many of them as make up 200,000 moments; the
-winner is fitted on all, later); the others, at its latest dates and a whole
-window later, calibrate (and say when trees stop growing) or judge, each customer one of the three. A trial's figure is
-the log loss of the calibrated hazards on those who judge. Trial 0 is the small fixed model.
+Of the fit part, six tenths of the customers teach at its earlier dates; the others, at its latest dates and a whole
+window later, calibrate (and say when trees stop growing) or judge, each customer one of the three. Of very many moments
+200,000 teach; the winner is fitted on all. A trial's figure is the log loss of the calibrated hazards on those who judge.
+Trial 0 is the small fixed model. All others share one table of bins.
 
 Trials lie in a journal, one file per study. Each draws from a seed of its own, given by how many are finished, so that
 a study that was killed goes on as if nothing had happened (tree-structured Parzen estimator, Bergstra et al. 2011).
@@ -69,13 +69,11 @@ PATIENCE = 40
 FREE_TRIALS = 8  # drawn at large before the estimator has something to go by
 SEED = 7
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-LEARN, CALIBRATE = (
-    0.6,
-    0.8,
-)  # of the customers: teach below the first, calibrate below the second, judge above
+# Of the customers: teach below the first, calibrate below the second, judge above.
+LEARN, CALIBRATE = 0.6, 0.8
 JUDGING_DATES = 3
-MOST_LEARNING = 200_000  # moments; with more, settings hardly change places and every trial takes longer
-STAGNANT = 25
+MOST_LEARNING = 200_000  # moments; a trial's time grows with them
+STAGNANT = 25  # trials without a better one, after which a study ends
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
