@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from features.errors import NoWarehouse, PropensityError, UnknownName
-from serving.contract import ScoreRequest
+from serving.contract.scores import ScoreRequest
 
 __all__ = ["application"]
 

@@ -13,7 +13,8 @@ from features.feature_set import named
 from features.matrix import matrix, unseen
 from features.nightly import excluded_column
 from features.reasons import Explainer
-from serving.contract import Chance, ModelUsed, Reason, Score
+from serving.contract.scores import Chance, Reason, Score
+from serving.contract.words import ModelUsed
 from training.registry import Champion
 
 __all__ = ["Scored", "Scorer"]
@@ -52,7 +53,8 @@ class Scorer:
 
     @property
     def used(self) -> ModelUsed:
-        return ModelUsed(self.version, self.card.trained_through)
+        grades = self.card.grades
+        return ModelUsed(self.version, self.card.trained_through, grades.a, grades.b, grades.dated)
 
     @cached_property
     def asked(self) -> list[tuple[str, int]]:

@@ -1,6 +1,7 @@
 """The desk that answers: champions and today's feature rows, held in memory, behind three questions."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from features import nightly
@@ -8,11 +9,14 @@ from features.errors import NoChampion, UnknownName
 from features.home import data_folder
 from features.nightly import NightlyRows
 from features.pointer import pointed
-from serving.contract import ScoresAnswer, TaskOffered, TasksAnswer
+from serving.contract.about import TaskOffered, TasksAnswer
+from serving.contract.scores import ScoresAnswer
 from serving.scorer import Scorer
 from training import registry
 
 __all__ = ["Desk"]
+
+VALID = timedelta(days=7)
 
 
 class Desk:
@@ -54,7 +58,9 @@ class Desk:
         rows = self.rows()
         found = rows.find(ids)
         answers = [answer for task in chosen for answer in self.scorers[task].answers(found, ids)]
-        return ScoresAnswer(rows.as_of, {task: self.scorers[task].used for task in chosen}, answers)
+        return ScoresAnswer(
+            rows.as_of, rows.as_of + VALID, {task: self.scorers[task].used for task in chosen}, answers
+        )
 
     def tasks(self) -> TasksAnswer:
         """What may be asked, and how good the answers were out of sample."""
