@@ -1,4 +1,5 @@
-"""How every command of this product ends: 0 when done, 1 with one teaching line when not, 2 for a wrong call."""
+"""How every command of this product ends: 0 when done, 1 with one teaching line when not, 2 for a wrong call, and
+whatever else an error of ours or a command states (3: training again is advised; 4: somebody else is at work)."""
 
 import os
 import sys
@@ -18,4 +19,4 @@ def run(app: typer.Typer) -> None:
         app()
     except PropensityError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(error.exit_code)

@@ -14,6 +14,8 @@
     ├── NoChampion         no model has been promoted for a task
     ├── NotPromoted        a model that a gate refused
     ├── ChampionMoved      another promotion came first
+    ├── BadRun             a run of scores that is missing, damaged or of another contract
+    ├── RunInProgress      another process is writing there (a command exits with 4)
     └── NoRegistry         the tracking server or model registry does not answer
 
 A message says what is wrong, where, and what to do. It never holds a personal value.
@@ -24,6 +26,7 @@ from collections.abc import Iterable
 __all__ = [
     "BadData",
     "BadModel",
+    "BadRun",
     "ChampionMoved",
     "LeakFound",
     "NoChampion",
@@ -33,6 +36,7 @@ __all__ = [
     "NotTrainable",
     "OpenWindow",
     "PropensityError",
+    "RunInProgress",
     "TrialsFailed",
     "UnknownMoment",
     "UnknownName",
@@ -41,7 +45,9 @@ __all__ = [
 
 
 class PropensityError(Exception):
-    """Base of all of them; a command prints it as one line and exits with 1."""
+    """Base of all of them; a command prints it as one line and exits with `exit_code`."""
+
+    exit_code = 1
 
 
 class BadData(PropensityError):
@@ -101,3 +107,11 @@ class ChampionMoved(PropensityError):
 
 class NoRegistry(PropensityError):
     pass
+
+
+class BadRun(PropensityError):
+    pass
+
+
+class RunInProgress(PropensityError):
+    exit_code = 4

@@ -109,6 +109,7 @@ def materialise(
             staged_needs.rename(beside(target))
         made = NightlyRows.open(staged)
         staged.rename(target)
+        made = NightlyRows.open(target)
     finally:
         staged.unlink(missing_ok=True)
         shutil.rmtree(staged_needs, ignore_errors=True)
@@ -231,6 +232,7 @@ class NightlyRows:
     first_ids: Sequence[str]
     schema: pa.Schema
     work: Work
+    file: Path = Path()
 
     @classmethod
     def open(cls, file: Path) -> "NightlyRows":
@@ -241,10 +243,17 @@ class NightlyRows:
         as_of = datetime.fromisoformat(facts.pop("as_of"))
         facts.pop("warehouse")
         first_ids = [batch.column(0)[0].as_py() for batch in batches]
-        return cls(as_of, facts, batches, first_ids, reader.schema, Work.read(reader.schema.metadata))
+        work = Work.read(reader.schema.metadata)
+        return cls(as_of, facts, batches, first_ids, reader.schema, work, file)
 
     def __len__(self) -> int:
         return sum(batch.num_rows for batch in self.batches)
+
+    def read(self, number: int) -> pa.Table:
+        """A copy of one batch: unlike the mapped ones it is gone from memory once it is let go."""
+        with pa.OSFile(str(self.file)) as source:
+            batch = pa.ipc.open_file(source).get_batch(number)
+        return pa.Table.from_batches([batch], self.schema)
 
     def table(self) -> pa.Table:
         return pa.Table.from_batches(self.batches, self.schema)

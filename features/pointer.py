@@ -1,10 +1,12 @@
 """The pointer of a folder whose contents are never rewritten: a file that names what readers see.
 
-It is replaced in one step, so that a reader finds the old name or the new one and never half of either.
+It is replaced in one step and flushed to the disk, so that a reader finds the old name or the new one and never half of
+either, also after the power went.
 """
 
-import uuid
 from pathlib import Path
+
+from features.durable import put
 
 __all__ = ["POINTER", "point", "pointed"]
 
@@ -13,9 +15,7 @@ POINTER = "CURRENT"
 
 def point(folder: Path, name: str, pointer: str = POINTER) -> None:
     """Let the folder's pointer name `name` from now on."""
-    beside = folder / f".{pointer}-{uuid.uuid4().hex[:8]}"
-    beside.write_text(name + "\n")
-    beside.replace(folder / pointer)
+    put(folder / pointer, f"{name}\n".encode())
 
 
 def pointed(folder: Path, pointer: str = POINTER) -> str:

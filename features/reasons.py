@@ -1,10 +1,14 @@
 """Reasons: what moved one score, by group of features, in words a CRM user reads.
 
 Contributions are exact tree SHAP values on the log-odds scale. Those of one concept are added up; the concept
-speaks through its strongest feature, with the customer's own value. Scores and reports say it by this one definition.
+speaks through its strongest feature, with the customer's own value. Scores and reports say it by this one definition,
+for one row or for a block of them: the same numbers and the same words.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import isnan
 from typing import Literal
 
 import msgspec
@@ -14,10 +18,11 @@ from features.feature import Feature
 from features.matrix import Levels
 from features.words import UNITS, UNSAID
 
-__all__ = ["Direction", "Explainer", "Reason"]
+__all__ = ["MOST_REASONS", "Direction", "Explainer", "Reason", "Strongest", "Words"]
 
 MOST_REASONS = 3
 Direction = Literal["raises", "lowers"]
+ROWS_WORTH_COLUMNS = 64
 
 
 class Reason(msgspec.Struct, frozen=True):
@@ -27,6 +32,30 @@ class Reason(msgspec.Struct, frozen=True):
     direction: Direction
     en: str
     zh: str
+
+
+@dataclass(frozen=True)
+class Strongest:
+    """The strongest reasons of a block of rows, one after the other, strongest first within a row. `row`, `concept` and `feature`
+    are places; `contribution` is the concept's sum in log-odds; `value` what the row holds in the feature that speaks."""
+
+    row: np.ndarray
+    concept: np.ndarray
+    feature: np.ndarray
+    contribution: np.ndarray
+    value: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+@dataclass(frozen=True)
+class Words:
+    """Sentences in both languages, each once, and which of them each reason says."""
+
+    place: np.ndarray
+    en: list[str]
+    zh: list[str]
 
 
 class Explainer:
@@ -39,43 +68,77 @@ class Explainer:
 
     def by_concept(self, contributions: np.ndarray) -> np.ndarray:
         """(rows x concepts) sums of (rows x features) contributions."""
-        sums = np.zeros((len(contributions), len(self.concepts)))
-        np.add.at(sums.T, self.group, contributions.T)
-        return sums
+        sums = np.zeros((len(self.concepts), len(contributions)))
+        if len(contributions) < ROWS_WORTH_COLUMNS:
+            np.add.at(sums, self.group, contributions.T)
+        else:  # the same additions in the same order, a column at a time
+            for concept, column in zip(self.group, contributions.T, strict=True):
+                sums[concept] += column
+        return sums.T
 
-    def reasons(self, row: np.ndarray, contributions: np.ndarray, most: int = MOST_REASONS) -> list[Reason]:
-        """The strongest reasons for one row, strongest first; groups that contribute nothing are left out."""
-        sums = self.by_concept(contributions[None, :])[0]
-        strongest = [int(n) for n in np.argsort(-np.abs(sums), kind="stable")[:most] if sums[n]]
-        return [self._reason(concept, sums[concept], row, contributions) for concept in strongest]
+    def strongest(self, rows: np.ndarray, contributions: np.ndarray, most: int = MOST_REASONS) -> Strongest:
+        """The strongest concepts of each row; those that contribute nothing are left out."""
+        return self.speaking(rows, contributions, self.by_concept(contributions), most)
 
-    def _reason(self, concept: int, total: float, row: np.ndarray, contributions: np.ndarray) -> Reason:
-        members = np.flatnonzero(self.group == concept)
-        along = contributions[members] * np.sign(total)
-        place = int(members[int(np.argmax(along))])
-        feature, direction = self.features[place], _direction(total)
-        said_en, said_zh = (self._said(row[place], feature, language) for language in ("en", "zh"))
-        makes_en, makes_zh = ("more", "提高") if direction == "raises" else ("less", "降低")
-        return Reason(
-            concept=self.concepts[concept],
-            direction=direction,
-            en=f"{feature.en}: {said_en}, which makes it {makes_en} likely",
-            zh=f"{feature.zh}：{said_zh}，{makes_zh}可能性",
-        )
+    def speaking(self, rows: np.ndarray, parts: np.ndarray, sums: np.ndarray, most: int) -> Strongest:
+        """The concepts of the largest `sums` (rows x concepts), each with the feature whose part goes furthest along."""
+        order = np.argsort(-np.abs(sums), axis=1, kind="stable")[:, :most]
+        totals = np.take_along_axis(sums, order, axis=1)
+        row, rank = np.nonzero(totals)
+        concept, total = order[row, rank], totals[row, rank]
+        feature = np.empty(len(row), dtype=np.int64)
+        for group in np.unique(concept):
+            said, members = np.flatnonzero(concept == group), np.flatnonzero(self.group == group)
+            along = parts[np.ix_(row[said], members)] * np.sign(total[said])[:, None]
+            feature[said] = members[np.argmax(along, axis=1)]
+        return Strongest(row, concept, feature, total, rows[row, feature])
 
-    def _said(self, value: float, feature: Feature, language: str) -> str:
-        known = self.levels.get(feature.name)
-        if known is not None and not np.isnan(value):
+    def words(self, found: Strongest) -> Words:
+        """What the reasons say; equal ones are worded once."""
+        raises = found.contribution > 0
+        place, en, zh = np.empty(len(found), dtype=np.int64), [], []  # type: ignore[var-annotated]
+        for number in np.unique(found.feature):
+            for direction in (False, True):
+                said = np.flatnonzero((found.feature == number) & (raises == direction))
+                values, which = np.unique(found.value[said], return_inverse=True)
+                place[said] = which + len(en)
+                for value in values.tolist():
+                    for language, into in (("en", en), ("zh", zh)):
+                        into.append(self._sentence(int(number), value, direction, language))
+        return Words(place, en, zh)
+
+    def reasons(
+        self, rows: np.ndarray, contributions: np.ndarray, most: int = MOST_REASONS
+    ) -> list[list[Reason]]:
+        """The strongest reasons for each of the rows, strongest first."""
+        found = self.strongest(rows, contributions, most)
+        said = self.words(found)
+        made: list[list[Reason]] = [[] for _ in rows]
+        for row, concept, total, at in zip(
+            found.row, found.concept, found.contribution, said.place, strict=True
+        ):
+            direction: Direction = "raises" if total > 0 else "lowers"
+            made[row].append(Reason(self.concepts[concept], direction, said.en[at], said.zh[at]))
+        return made
+
+    def said(self, value: float, feature: int, language: str) -> str:
+        """A value of the feature at that place, as a person writes it."""
+        spoken = self.features[feature]
+        known = self.levels.get(spoken.name)
+        if known is not None and not isnan(value):
             return known[int(value)]
-        return _value(value, feature.unit, language)
+        return _value(value + 0.0, spoken.unit, language)  # which makes -0 a 0
+
+    def _sentence(self, number: int, value: float, raises: bool, language: str) -> str:
+        feature, said = self.features[number], self.said(value, number, language)
+        if language == "en":
+            return f"{feature.en}: {said}, which makes it {'more' if raises else 'less'} likely"
+        return f"{feature.zh}：{said}，{'提高' if raises else '降低'}可能性"
 
 
-def _direction(total: float) -> Direction:
-    return "raises" if total > 0 else "lowers"
-
-
+@lru_cache(maxsize=50_000)
 def _value(value: float, unit: str, language: str) -> str:
-    if np.isnan(value):
+    if isnan(value):
         return "none" if language == "en" else "无"
     if unit == "cents":
         return f"{value / 100:,.2f}"

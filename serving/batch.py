@@ -1,104 +1,194 @@
 """The nightly batch: every customer, every champion, published at once.
 
-python -m serving.batch --as-of 1998-07-01 [--task churn]
+    python -m serving.batch --as-of 1998-07-01 [--task churn]
+
+    features ──► parts: scores and reasons by all models, kept as they are done ──► ranked, written, hashed ──► the pointer
+
+    exit 0    published          exit 1    nothing has changed, the error says why
+    exit 2    wrongly called     exit 4    another batch is at work, the error names it
+
+Killed at any point and called again it goes on where it was: parts that are done are not done again.
 """
 
-from collections.abc import Sequence
-from datetime import datetime
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 import typer
 
 from features import nightly
 from features.command import run
-from features.errors import NoChampion
+from features.errors import BadData, NoChampion
 from features.home import scores_folder
 from features.nightly import NightlyRows
+from features.pointer import pointed
 from features.progress import followed
 from features.timeline import moment_named
 from features.warehouse import Warehouse, connect
-from serving.published import publishing
+from serving.partition import believed, score_part
+from serving.runs.folder import publish, publish_again, runs
+from serving.runs.lock import held
+from serving.runs.manifest import Manifest, TaskFacts, content_of
+from serving.runs.reader import Run
+from serving.runs.schema import SCHEMA_VERSION
+from serving.runs.tables import Tables
+from serving.runs.work import Done, Work
 from serving.scorer import Scorer
 from training import registry
 
-__all__ = ["SCHEMA", "batch"]
+__all__ = ["batch"]
 
-CHANCE = pa.struct([("outcome", pa.string()), ("horizon_days", pa.int32()), ("probability", pa.float64())])
-SCHEMA = pa.schema(
-    [
-        ("customer_id", pa.string()),
-        ("task", pa.string()),
-        ("as_of", pa.timestamp("us")),
-        ("horizon_days", pa.int32()),
-        ("probability", pa.float64()),
-        ("grade", pa.string()),
-        ("outlook", pa.list_(CHANCE)),
-        ("reasons_en", pa.list_(pa.string())),
-        ("reasons_zh", pa.list_(pa.string())),
-        ("model_version", pa.string()),
-    ]
-)
-Counts = dict[str, dict[str, int]]
+VALID_DAYS = 7
+MOST_REJECTED = 0.01
+ROWS = "rows"
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a run depends on. `key` is the same if and only if the result would be."""
+
+    warehouse: Warehouse
+    as_of: datetime
+    scorers: Sequence[Scorer]
+    valid_days: int
+
+    @property
+    def expires_at(self) -> datetime:
+        return self.as_of + timedelta(days=self.valid_days)
+
+    @property
+    def key(self) -> str:
+        models = [(s.task, s.version, s.loaded.digest) for s in self.scorers]
+        told = [SCHEMA_VERSION, self.as_of.isoformat(), self.valid_days, self.warehouse.digest, models]
+        return hashlib.sha256(msgspec.json.encode(told)).hexdigest()
 
 
 def batch(
-    warehouse: Warehouse, as_of: datetime, tasks: Sequence[str] = (), scores: Path | None = None
-) -> tuple[Path, Counts]:
-    """Score everyone known before `as_of` for the named champions (default: all); returns the run and its counts.
+    warehouse: Warehouse,
+    as_of: datetime,
+    tasks: Sequence[str] = (),
+    scores: Path | None = None,
+    *,
+    valid_days: int = VALID_DAYS,
+) -> Run:
+    """Score everyone known before `as_of` for the named champions (default: all) and publish the run.
 
-    Per task, scored + excluded by reason = population. Raises `NoChampion` when there is nothing to score with.
+    Per task, scored + rejected + excluded by reason = population. Raises `NoChampion` when there is nothing to score with,
+    `RunInProgress` when somebody else is writing there, `BadData` when too many rows cannot be believed.
     """
-    champions = [registry.champion(task) for task in tasks] or registry.champions()
-    if not champions:
-        raise NoChampion("no model has been promoted yet: run `python -m training.train --task TASK`")
-    scorers = [Scorer(champion) for champion in champions]
-    rows = nightly.materialise(warehouse, as_of)
-    counts: Counts = {}
-    with publishing(scores or scores_folder(), as_of) as made:
-        for scorer in scorers:
-            scorer.require(rows.fingerprints)
-            counts[scorer.task] = _score_task(scorer, rows, made.folder / f"{scorer.task}.parquet")
-        made.facts |= {
-            "models": {s.task: s.version for s in scorers},
-            "population": len(rows),
-            "counts": counts,
-        }
-    return made.folder, counts
+    scores = scores or scores_folder()
+    with held(scores):
+        champions = [registry.champion(task) for task in tasks] or registry.champions()
+        if not champions:
+            raise NoChampion("no model has been promoted yet: run `python -m training.train --task TASK`")
+        job = _Job(warehouse, as_of, [Scorer(champion) for champion in champions], valid_days)
+        if again := _made_already(scores, job.key):
+            return Run.open(publish_again(scores, again))
+        work = Work(scores, job.key)
+        rows = _rows(job, work)
+        parts = _score(job, rows, work)
+        folder = _publish(job, rows, work, parts, scores)
+    return Run.open(folder, compare=False)
 
 
-def _score_task(scorer: Scorer, rows: NightlyRows, target: Path) -> dict[str, int]:
-    counts: dict[str, int] = {"scored": 0}
-    with pq.ParquetWriter(target, SCHEMA, compression="zstd") as writer:
-        blocks = followed(rows.batches, f"scoring {scorer.task}", len(rows), lambda batch: batch.num_rows)
-        for block in (pa.Table.from_batches([batch]) for batch in blocks):
-            scored = scorer.score(block)
-            for reason in scored.excluded:
-                counts[reason or "scored"] = counts.get(reason or "scored", 0) + 1
-            reasons = scorer.reasons(scored.rows)
-            size = len(scored.probabilities)
-            columns = [
-                block["customer_id"].combine_chunks().filter(pa.array(scored.eligible)),
-                [scorer.task] * size,
-                [rows.as_of] * size,
-                [scorer.card.horizon_days] * size,
-                scored.probabilities,
-                scored.grades,
-                [
-                    [msgspec.structs.asdict(chance) for chance in some]
-                    for some in scorer.chances(scored.outlook)
-                ],
-                [[reason.en for reason in some] for some in reasons],
-                [[reason.zh for reason in some] for some in reasons],
-                [scorer.version] * size,
-            ]
-            writer.write_table(
-                pa.table([pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)], schema=SCHEMA)
-            )
-    return counts
+def _made_already(scores: Path, key: str) -> Path | None:
+    """The newest run, when it is this one and a kill kept it from its readers."""
+    newest = runs(scores)[-1:]
+    if newest and newest[0].name > pointed(scores) and Manifest.read(newest[0]).key == key:
+        return newest[0]
+    return None
+
+
+def _rows(job: _Job, work: Work) -> NightlyRows:
+    """The feature rows of the night: those this work began with, where it was interrupted, or new ones."""
+    file = Path(work.remembered(ROWS))
+    rows = NightlyRows.open(file) if file.is_file() else nightly.materialise(job.warehouse, job.as_of)
+    work.remember(ROWS, str(rows.file.absolute()))
+    for scorer in job.scorers:
+        scorer.require(rows.fingerprints)
+    return rows
+
+
+def _score(job: _Job, rows: NightlyRows, work: Work) -> dict[int, Done]:
+    """Every part that is not done yet, through all models."""
+    names = sorted({name for scorer in job.scorers for name in scorer.card.features})
+    found, first_row, last_id, rejected = {}, 0, None, 0
+    sizes = [batch.num_rows for batch in rows.batches]
+    for number in followed(range(len(sizes)), "scoring", len(rows), lambda n: sizes[n]):
+        part = work.done(number)
+        block = None if part else rows.read(number)
+        if block is not None:
+            began = time.monotonic()
+            good, bad = believed(block, names, first_row, last_id)
+            made = score_part(job.scorers, good, bad, job.as_of, job.expires_at)
+            part = work.keep(number, made, time.monotonic() - began)
+        assert part is not None
+        found[number] = part
+        first_row += sizes[number]
+        last_id = rows.batches[number].column(0)[-1].as_py()
+        rejected += part.rejected
+    if rejected > MOST_REJECTED * len(rows):
+        raise BadData(
+            f"{rejected:,} of {len(rows):,} feature rows cannot be believed (first: {_first(work, found)}), "
+            f"more than {MOST_REJECTED:.0%}: nothing was published; look at the delivery"
+        )
+    return found
+
+
+def _first(work: Work, parts: Mapping[int, Done]) -> str:
+    number = next(number for number, part in parts.items() if part.rejected)
+    line = work.rejected(number).slice(0, 1).to_pylist()[0]
+    return f"row {line['row']:,}: {line['field']} {line['rule']}"
+
+
+def _publish(job: _Job, rows: NightlyRows, work: Work, parts: Mapping[int, Done], scores: Path) -> Path:
+    work.again()
+    tables = Tables(work, list(parts), [scorer.task for scorer in job.scorers])
+    for scorer in job.scorers:
+        tables.rank(scorer.task)
+    sizes = [batch.num_rows for batch in rows.batches]
+    for number in followed(parts, "writing", len(rows), lambda n: sizes[n]):
+        tables.write(number)
+    facts = {scorer.task: _facts(scorer, list(parts.values())) for scorer in job.scorers}
+
+    def manifest(name: str, sequence: int) -> Manifest:
+        return Manifest(
+            run=name, sequence=sequence, key=job.key, as_of=job.as_of, expires_at=job.expires_at,
+            made_at=datetime.now(UTC).replace(tzinfo=None, microsecond=0), warehouse=job.warehouse.digest,
+            rows=rows.file.name, population=len(rows), tasks=facts, files=tables.files,
+            content=content_of(tables.files),
+        )  # fmt: skip
+
+    folder = publish(scores, work.run, job.as_of, manifest)
+    work.clear()
+    return folder
+
+
+def _facts(scorer: Scorer, parts: Sequence[Done]) -> TaskFacts:
+    counts: Counter[str] = Counter()
+    unseen: Counter[str] = Counter()
+    for part in parts:
+        counts.update(part.counts[scorer.task])
+        unseen.update(part.unseen[scorer.task])
+    if unseen:
+        scorer.warn(unseen)
+    scored, rejected = counts.pop("scored", 0), counts.pop("rejected", 0)
+    return TaskFacts(
+        model_version=scorer.version,
+        model_digest=scorer.loaded.digest,
+        purpose=scorer.card.purpose,
+        horizon_days=scorer.card.horizon_days,
+        scored=scored,
+        rejected=rejected,
+        excluded=dict(sorted(counts.items())),
+        unseen=dict(sorted(unseen.items())),
+    )
 
 
 app = typer.Typer(add_completion=False)
@@ -112,13 +202,17 @@ def main(
     task: Annotated[
         list[str] | None, typer.Option(help="a task to score, may be repeated; default: all champions")
     ] = None,
+    valid_days: Annotated[
+        int, typer.Option(help="days after which nobody should act on a score")
+    ] = VALID_DAYS,
 ) -> None:
     """Score the whole customer base for a date and publish the run."""
     warehouse = connect()
-    folder, counts = batch(warehouse, moment_named(as_of, warehouse.latest_moment), task or ())
-    for name, row in counts.items():
-        print(f"{name}: " + ", ".join(f"{count:,} {what}" for what, count in row.items()))
-    print(f"published {folder}")
+    made = batch(warehouse, moment_named(as_of, warehouse.latest_moment), task or (), valid_days=valid_days)
+    for name, facts in made.manifest.tasks.items():
+        counts = {"scored": facts.scored, "rejected": facts.rejected, **facts.excluded}
+        print(f"{name}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items() if count))
+    print(f"published {made.folder}")
 
 
 if __name__ == "__main__":

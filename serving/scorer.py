@@ -1,8 +1,8 @@
 """The scoring core: feature rows in, scores out. No framework, no I/O, the same for service and batch."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -32,7 +32,8 @@ class Scored:
     rows: np.ndarray
     outlook: np.ndarray
     probabilities: np.ndarray
-    grades: list[str]
+    grades: np.ndarray
+    unseen: dict[str, int] = field(default_factory=dict)
 
 
 class Scorer:
@@ -74,27 +75,36 @@ class Scorer:
                     f"{fingerprints.get(name, 'not there')}: train and promote the task again"
                 )
 
-    def score(self, rows: pa.Table) -> Scored:
+    def score(self, rows: pa.Table, *, warn: bool = True) -> Scored:
         """Probability and grade of each eligible row, in order.
 
         `rows` are nightly rows, or the same columns computed live. Raises `BadModel` rather than hand out a
-        probability that is not a number.
+        probability that is not a number. Without `warn` the caller says what words were unseen.
         """
         excluded = rows[excluded_column(self.card.cohort)].to_pylist()
         eligible = np.array([reason is None for reason in excluded], dtype=bool)
-        if strange := unseen(rows, self.card.levels):
-            told = ", ".join(f"{name} in {count:,} rows" for name, count in strange.items())
-            log.warning(
-                "%s version %s: unseen categories count as missing: %s", self.task, self.version, told
-            )
-        values = matrix(rows, list(self.card.features), self.card.levels)[eligible]
+        asked = rows.select(list(self.card.features)).filter(pa.array(eligible))
+        strange = unseen(asked, self.card.levels)
+        if strange and warn:
+            self.warn(strange)
+        values = matrix(asked, list(self.card.features), self.card.levels)
         shape = (0, len(self.card.horizons_days), len(self.card.kinds))
         outlook = self.model.outlook(values) if len(values) else np.empty(shape)
         probabilities = self.model.propensities(outlook)
         if not np.isfinite(probabilities).all():
             raise BadModel(f"{self.task} version {self.version} gave a score that is not a number")
-        grades = [self.card.grades.grade(p) for p in probabilities]
-        return Scored(eligible, excluded, values, outlook, probabilities, grades)
+        cuts = self.card.grades
+        grades = np.select([probabilities >= cuts.a, probabilities >= cuts.b], ["A", "B"], "C")
+        return Scored(eligible, excluded, values, outlook, probabilities, grades, strange)
+
+    def warn(self, strange: Mapping[str, int]) -> None:
+        """Say which columns held words the model has not learned, in how many rows; never the words."""
+        told = ", ".join(f"{name} in {count:,} rows" for name, count in strange.items())
+        log.warning("%s version %s: unseen categories count as missing: %s", self.task, self.version, told)
+
+    def parts(self, values: np.ndarray) -> np.ndarray:
+        """(rows x features) contributions to the log-odds of each scored row."""
+        return self.model.contributions(values)[:, :-1]
 
     def chances(self, outlook: np.ndarray) -> list[list[Chance]]:
         """The outlook of each scored row, in words and numbers."""
@@ -107,8 +117,7 @@ class Scorer:
         """The strongest reasons of each scored row."""
         if not len(values):
             return []
-        parts = self.model.contributions(values)[:, :-1]
-        return [self.explainer.reasons(row, part) for row, part in zip(values, parts, strict=True)]
+        return self.explainer.reasons(values, self.parts(values))
 
     def answers(self, rows: pa.Table, customer_ids: Sequence[str]) -> list[Score]:
         """One answer per id asked for, in that order: a score with reasons, or why there is none."""
@@ -135,7 +144,7 @@ class Scorer:
                 "scored",
                 probability=float(probability),
                 horizon_days=self.card.horizon_days,
-                grade=grade,  # type: ignore[arg-type]
+                grade=str(grade),  # type: ignore[arg-type]
                 outlook=outlook,
                 reasons=reasons,
             )

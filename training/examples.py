@@ -46,7 +46,7 @@ def examples_of(
     """Examples from the test: `rows` as the model reads them, `tested` with as_of and outcome."""
     chosen = _chosen(probability, tested["outcome"].to_numpy() == 1)
     places = list(chosen.values())
-    explainer, parts = Explainer(features, levels), model.contributions(rows[places])[:, :-1]
+    said = Explainer(features, levels).reasons(rows[places], model.contributions(rows[places])[:, :-1])
     return [
         Example(
             name="ABCDE"[n],
@@ -54,7 +54,7 @@ def examples_of(
             month=f"{tested['as_of'].iloc[place]:%Y-%m}",
             probability=float(probability[place]),
             happened=bool(tested["outcome"].iloc[place]),
-            reasons=explainer.reasons(rows[place], parts[n]),
+            reasons=said[n],
         )
         for n, (shown_as, place) in enumerate(chosen.items())
     ]

@@ -28,6 +28,7 @@ from features.home import data_folder, scores_folder, tracking_uri
 from features.load import LoadReport
 from features.warehouse import Warehouse, connect
 from serving.batch import batch
+from serving.runs import Run
 from training import registry
 from training.plan import Plan, plan
 from training.task import Task
@@ -123,7 +124,7 @@ def demo(world: World, console: Console) -> dict[str, Any]:
         task = task_named(study.task, warehouse)
         console.print(f"training {task.name}: {task.question}", highlight=False)
         trained.append(_study(world, study, task, warehouse))
-    run_folder, counts = batch(warehouse, world.score_at)
+    scored = batch(warehouse, world.score_at)
     summary = {
         "world": world.name,
         "seconds": round(time.monotonic() - began, 1),
@@ -132,7 +133,7 @@ def demo(world: World, console: Console) -> dict[str, Any]:
     Path("var/summary.json").write_text(json.dumps(summary, indent=1))
     console.print(_table(trained))
     console.print(_by_outcome_and_horizon(trained))
-    _say_what_is_where(console, trained, run_folder, counts)
+    _say_what_is_where(console, trained, scored)
     return summary
 
 
@@ -213,31 +214,30 @@ def _by_outcome_and_horizon(trained: list[Trained]) -> Table:
 def _say_what_is_where(
     console: Console,
     trained: list[Trained],
-    run_folder: Path,
-    counts: Mapping[str, Mapping[str, int]],
+    scored: Run,
 ) -> None:
     lines = [
-        f"scored    {name}: " + ", ".join(f"{n:,} {what}" for what, n in row.items())
-        for name, row in counts.items()
+        f"scored    {name}: {facts.scored:,} scored, "
+        + ", ".join(f"{n:,} {what}" for what, n in facts.excluded.items())
+        for name, facts in scored.manifest.tasks.items()
     ]
     lines += [f"report    {one.page}" for one in trained]
     lines += [
-        f"scores    {run_folder} (current run: {scores_folder()}/CURRENT)",
+        f"scores    {scored.folder} (current run: {scores_folder()}/CURRENT)",
         f"models    {tracking_uri()}, served as "
         + ", ".join(f"{t.card.task}@champion" for t in trained if t.promoted),
         "figures   var/summary.json",
         "",
         "next      make serve",
         "          curl -s localhost:3000/v1/tasks",
-        f"          curl -s localhost:3000/v1/scores -H 'content-type: application/json' -d '{_example(run_folder)}'",
+        f"          curl -s localhost:3000/v1/scores -H 'content-type: application/json' -d '{_example(scored)}'",
         f"          .venv/bin/mlflow ui --backend-store-uri {tracking_uri()}",
     ]
     console.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)
 
 
-def _example(run_folder: Path) -> str:
-    first = sorted(run_folder.glob("*.parquet"))[0]
-    customer = pd.read_parquet(first, columns=["customer_id"]).iloc[0, 0]
+def _example(scored: Run) -> str:
+    customer = next(scored.rows("long", ["customer_id"]))["customer_id"][0].as_py()
     return json.dumps({"customer_ids": [customer, "nobody"]})
 
 

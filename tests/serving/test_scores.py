@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import lightgbm
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
@@ -20,13 +18,10 @@ from features import nightly
 from features.errors import BadModel, NoChampion, NoWarehouse, UnknownName
 from features.feature_set import FEATURES
 from features.matrix import matrix
-from features.warehouse import connect
-from serving.batch import batch
 from serving.desk import Desk
 from serving.http import application
-from serving.published import current_run
+from serving.runs import Run, current
 from serving.scorer import Scorer
-from tests.shop import END
 from training import registry
 from training.hazards import Hazards
 
@@ -51,8 +46,8 @@ def ask(in_shop: Path) -> Ask:
 
 
 def published(task: str) -> dict[str, dict[str, Any]]:
-    rows = pq.read_table(current_run(Path("var/scores")) / f"{task}.parquet").to_pylist()
-    return {row["customer_id"]: row for row in rows}
+    rows = pa.concat_tables(Run.open().rows()).to_pylist()
+    return {row["customer_id"]: row for row in rows if row["task"] == task}
 
 
 def test_service_and_batch_agree_bit_for_bit(ask: Ask) -> None:
@@ -65,7 +60,9 @@ def test_service_and_batch_agree_bit_for_bit(ask: Ask) -> None:
             row = batched[answer["customer_id"]]
             assert answer["probability"] == row["probability"]
             assert answer["grade"] == row["grade"]
-            assert [reason["en"] for reason in answer["reasons"]] == row["reasons_en"]
+            assert [reason["en"] for reason in answer["reasons"]] == [
+                reason["en"] for reason in row["reasons"]
+            ]
 
 
 def test_one_customer_alone_scores_like_among_all(ask: Ask) -> None:
@@ -211,31 +208,13 @@ def test_tasks_tell_the_question_and_how_good_the_answers_are(ask: Ask) -> None:
         assert task["grade_a_from"] > task["grade_b_from"]
 
 
-def test_scored_and_excluded_make_the_population(in_shop: Path, tmp_path: Path) -> None:
-    early = datetime(2022, 2, 1)
-    folder, counts = batch(connect(), early, ["churn"], tmp_path / "scores")
-    manifest = json.loads((folder / "MANIFEST.json").read_text())
-    assert sum(counts["churn"].values()) == manifest["population"] < 1500
-    assert counts["churn"]["scored"] == pq.read_metadata(folder / "churn.parquet").num_rows
-    batch(connect(), END)
-
-
-def test_a_batch_that_fails_leaves_the_published_run(in_shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = current_run(Path("var/scores"))
-    monkeypatch.setattr(Scorer, "reasons", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        batch(connect(), END)
-    assert current_run(Path("var/scores")) == before
-    assert not list(Path("var/scores").glob(".run-*"))
-
-
 def test_nothing_promoted_and_nothing_published_say_what_to_do() -> None:
     with pytest.raises(NoChampion, match="make demo"):
         Desk.open()
     with pytest.raises(NoChampion, match=r"training\.train --task churn"):
         registry.champion("churn")
     with pytest.raises(NoWarehouse, match=r"serving\.batch"):
-        current_run(Path("scores"))
+        current(Path("scores"))
 
 
 def test_a_model_whose_feature_has_moved_is_refused_by_name(in_shop: Path) -> None:

@@ -1,0 +1,173 @@
+"""One part of the customers through all models at once: feature rows in; scores, reasons and counts out, as tables.
+
+A row that cannot be believed (an infinite number, an id that is none) is rejected with its field and rule, before any
+model sees it.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.nightly import excluded_column
+from features.reasons import MOST_REASONS, Strongest
+from serving.runs.schema import LONG, REASON, REJECTED, STAGED, concepts
+from serving.scorer import Scored, Scorer
+
+__all__ = ["Part", "believed", "score_part"]
+
+ROWS_AT_A_TIME = 4_096
+LONGEST_ID = 64
+THOUSANDTHS = 1000.0
+
+
+@dataclass(frozen=True)
+class Part:
+    """What came of a part: tables in the order of customers, per task how many were scored or why not, and how many rows held
+    a word its model has not learned, by column."""
+
+    long: pa.Table
+    concepts: pa.Table
+    rejected: pa.Table
+    counts: dict[str, dict[str, int]]
+    unseen: dict[str, dict[str, int]]
+
+
+def believed(
+    rows: pa.Table, names: Sequence[str], first_row: int, last_id: str | None
+) -> tuple[pa.Table, pa.Table]:
+    """The rows that can be scored, and the others as the table of those rejected, one line each. `names` are the columns models
+    read; `first_row` is where in the whole file these begin, `last_id` the customer before them."""
+    ids = rows["customer_id"].combine_chunks()
+    before = pa.concat_arrays([pa.array([last_id], pa.string()), ids.slice(0, max(len(ids) - 1, 0))])[
+        : len(ids)
+    ]
+    length = pc.utf8_length(ids)
+    rules = [
+        ("customer_id", "is empty", pc.fill_null(pc.equal(length, 0), True)),
+        ("customer_id", f"is longer than {LONGEST_ID} characters", pc.greater(length, LONGEST_ID)),
+        ("customer_id", "is there twice", pc.equal(ids, before)),
+    ]
+    for name in names:
+        if pa.types.is_floating(rows.schema.field(name).type):
+            column = rows[name].combine_chunks()
+            rules.append((name, "is not a finite number", pc.invert(pc.is_finite(column))))
+    wrong = np.zeros(len(rows), dtype=bool)
+    found = []
+    for field, rule, broken in rules:
+        new = np.asarray(pc.fill_null(broken, False).to_numpy(zero_copy_only=False), dtype=bool) & ~wrong
+        wrong |= new
+        found += [(int(place), field, rule) for place in np.flatnonzero(new)]
+    lines = [
+        {"customer_id": ids[place].as_py(), "row": first_row + place, "field": field, "rule": rule}
+        for place, field, rule in sorted(found)
+    ]
+    return rows.filter(pa.array(~wrong)) if wrong.any() else rows, pa.Table.from_pylist(lines, REJECTED)
+
+
+def score_part(
+    scorers: Sequence[Scorer], rows: pa.Table, rejected: pa.Table, as_of: datetime, expires_at: datetime
+) -> Part:
+    """Every task's scores of rows that can be believed, sorted by customer and task."""
+    names = sorted({concept for scorer in scorers for concept in scorer.explainer.concepts})
+    counts, long, by_concept, who = {}, [], [], []
+    strange: dict[str, Counter[str]] = {scorer.task: Counter() for scorer in scorers}
+    for scorer in scorers:
+        counts[scorer.task] = _counted(rows, scorer, len(rejected))
+        for place in range(0, len(rows), ROWS_AT_A_TIME):
+            block = rows.slice(place, ROWS_AT_A_TIME)
+            scored = scorer.score(block, warn=False)
+            strange[scorer.task].update(scored.unseen)
+            if not len(scored.probabilities):
+                continue
+            parts = scorer.parts(scored.rows)
+            sums = scorer.explainer.by_concept(parts)
+            ids = block["customer_id"].combine_chunks().filter(pa.array(scored.eligible))
+            strongest = scorer.explainer.speaking(scored.rows, parts, sums, MOST_REASONS)
+            long.append(_long(scorer, ids, scored, strongest, as_of, expires_at))
+            by_concept.append(_concepts(scorer, ids, sums, names))
+            who.append(place + np.flatnonzero(scored.eligible))
+    unseen = {task: dict(found) for task, found in strange.items()}
+    if not long:
+        return Part(STAGED.empty_table(), concepts(names).empty_table(), rejected, counts, unseen)
+    # Tasks come one after the other; a stable sort by customer leaves their order within each.
+    order = pa.array(np.argsort(np.concatenate(who), kind="stable"))
+    scores, sums = (pa.concat_tables(some).take(order) for some in (long, by_concept))
+    return Part(scores, sums, rejected, counts, unseen)
+
+
+def _counted(rows: pa.Table, scorer: Scorer, rejected: int) -> dict[str, int]:
+    found = pc.value_counts(rows[excluded_column(scorer.card.cohort)].combine_chunks())
+    reasons = {entry["values"]: entry["counts"] for entry in found.to_pylist()}
+    return {"scored": reasons.pop(None, 0), "rejected": rejected, **reasons}
+
+
+def _long(
+    scorer: Scorer, ids: pa.Array, scored: Scored, found: Strongest, as_of: datetime, expires_at: datetime
+) -> pa.Table:
+    size, card = len(ids), scorer.card
+    given = {
+        "customer_id": ids,
+        "task": _repeated(scorer.task, size),
+        "as_of": pa.repeat(pa.scalar(as_of, pa.timestamp("us")), size),
+        "expires_at": pa.repeat(pa.scalar(expires_at, pa.timestamp("us")), size),
+        "horizon_days": pa.repeat(pa.scalar(card.horizon_days, pa.int32()), size),
+        "probability": pa.array(scored.probabilities),
+        "grade": pa.array(scored.grades),
+        "outlook": _outlook(scorer, scored.outlook),
+        "reasons": _reasons(scorer, found, size),
+        "model_version": _repeated(scorer.version, size),
+    }
+    return pa.table([given[field.name] for field in STAGED], schema=STAGED)
+
+
+def _outlook(scorer: Scorer, outlook: np.ndarray) -> pa.Array:
+    size, many = len(outlook), len(scorer.asked)
+    kind = LONG.field("outlook").type.value_type
+    columns = [
+        pa.array([kind for kind, _ in scorer.asked] * size, pa.string()),
+        pa.array(np.tile(np.array([days for _, days in scorer.asked], dtype=np.int32), size)),
+        pa.array(np.ascontiguousarray(outlook.transpose(0, 2, 1)).reshape(-1)),
+    ]
+    chances = pa.StructArray.from_arrays(columns, fields=list(kind))
+    return pa.ListArray.from_arrays(pa.array(np.arange(size + 1, dtype=np.int32) * many), chances)
+
+
+def _reasons(scorer: Scorer, found: Strongest, size: int) -> pa.Array:
+    explainer, said = scorer.explainer, scorer.explainer.words(found)
+    category = np.array([feature.name in explainer.levels for feature in explainer.features])
+    columns = [
+        _named(found.concept, explainer.concepts),
+        _named((found.contribution > 0).astype(np.int64), ["lowers", "raises"]),
+        pa.array(found.contribution),
+        _named(found.feature, [feature.name for feature in explainer.features]),
+        pa.array(found.value, mask=np.isnan(found.value) | category[found.feature]),
+        _named(said.place, said.en),
+        _named(said.place, said.zh),
+    ]
+    reasons = pa.StructArray.from_arrays(columns, fields=list(REASON))
+    ends = np.searchsorted(found.row, np.arange(size + 1)).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(ends), reasons)
+
+
+def _concepts(scorer: Scorer, ids: pa.Array, sums: np.ndarray, names: Sequence[str]) -> pa.Table:
+    places = {concept: place for place, concept in enumerate(scorer.explainer.concepts)}
+    limit = np.iinfo(np.int16).max
+    numbers = np.rint(sums * THOUSANDTHS).clip(-limit, limit).astype(np.int16)
+    columns = [
+        pa.array(numbers[:, places[name]]) if name in places else pa.nulls(len(ids), pa.int16())
+        for name in names
+    ]
+    return pa.table([ids, _repeated(scorer.task, len(ids)), *columns], schema=concepts(names))
+
+
+def _named(places: np.ndarray, names: Sequence[str]) -> pa.Array:
+    return pa.array(names, pa.string()).take(pa.array(places))
+
+
+def _repeated(text: str, size: int) -> pa.Array:
+    return pa.repeat(pa.scalar(text, pa.string()), size)
