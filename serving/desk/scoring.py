@@ -1,0 +1,213 @@
+"""From feature rows to answers: a model's scores of some customers, with all that an answer says about each.
+
+Seen.of(scorer, picked)                 scored and explained
+Answered.of(seen, population, before)   ranked, compared, with a next step; nothing written down yet
+.logged(log, ...)                       written to the log, which gives each score its id
+.answers(ids)                           one `Score` per id asked for, in that order
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import lru_cache
+from typing import cast
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from features.errors import BadModel
+from features.nightly import excluded_column
+from features.words import CONCEPTS
+from serving.contract.scores import Change, NextStep, Reason, Score, Status, Within
+from serving.contract.words import Cautioned, Grade
+from serving.desk.next_step import next_steps
+from serving.desk.picked import Picked
+from serving.desk.population import Population
+from serving.desk.segments import words_of
+from serving.score_log import Column, LoggedModel, Origin, ScoreLog, Scores
+from serving.scorer import Scorer
+
+__all__ = ["NOT_RANKED", "Answered", "Seen", "logged_model", "read_by"]
+
+UNKNOWN = "not known to us before this date"
+NOT_RANKED = Cautioned(
+    "not_ranked",
+    "Percentiles are not told yet: everybody is still being ranked by this model",
+    "暂无百分位：正在用该模型对全部客户排名",
+)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Some rows as a model sees them: `mine` are those it may score, the arrays speak of these. `parts` are contributions by
+    feature, `sums` by concept, `base` what they start from."""
+
+    scorer: Scorer
+    excluded: dict[str, str]
+    mine: Picked
+    values: np.ndarray
+    outlook: np.ndarray
+    probabilities: np.ndarray
+    grades: list[str]
+    parts: np.ndarray
+    sums: np.ndarray
+    base: np.ndarray
+
+    @classmethod
+    def of(cls, scorer: Scorer, rows: Picked) -> "Seen":
+        """Raises `BadModel` rather than hand out a probability that is not a number."""
+        said = rows.words(excluded_column(scorer.card.cohort))
+        excluded = {one: why for one, why in zip(rows.customer_ids, said, strict=True) if why is not None}
+        mine = rows.some(np.array([why is None for why in said], dtype=bool))
+        card, model, width = scorer.card, scorer.model, len(scorer.features)
+        values = mine.matrix(list(card.features), card.levels, read_by(scorer).tolist())
+        if not len(mine):
+            shape = (0, len(card.horizons_days), len(card.kinds))
+            none = np.empty(0)
+            concepts = np.empty((0, len(scorer.explainer.concepts)))
+            return cls(scorer, excluded, mine, values, np.empty(shape), none, [], np.empty((0, width)), concepts, none)  # fmt: skip
+        outlook = model.outlook(values)
+        probabilities = model.propensities(outlook)
+        if not np.isfinite(probabilities).all():
+            raise BadModel(f"{scorer.task} version {scorer.version} gave a score that is not a number")
+        grades = [card.grades.grade(probability) for probability in probabilities.tolist()]
+        found = model.contributions(values)
+        parts = found[:, :-1]
+        sums = scorer.explainer.by_concept(parts)
+        return cls(scorer, excluded, mine, values, outlook, probabilities, grades, parts, sums, found[:, -1])
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What is said about each scored row, in order."""
+
+    seen: Seen
+    reasons: list[list[Reason]]
+    percentiles: list[float] | None
+    within: list[list[Within]]
+    steps: list[NextStep]
+    changed: Sequence[Change | None]
+    warnings: list[list[Cautioned]]
+    score_ids: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(
+        cls, seen: Seen, population: Population | None, changed: Sequence[Change | None] | None = None
+    ) -> "Answered":
+        """`population` is everybody, as the same model scores them."""
+        percentiles: list[float] | None = None
+        within: list[list[Within]] = [[] for _ in seen.grades]
+        if population is not None:
+            percentiles = population.percentiles(seen.probabilities).tolist()
+            within = population.standing(seen.probabilities, words_of(seen.mine))
+        return cls(
+            seen,
+            seen.scorer.explainer.reasons(seen.values, seen.parts),
+            percentiles,
+            within,
+            next_steps(seen.mine, seen.grades),
+            changed or [None] * len(seen.grades),
+            _warnings(seen),
+        )
+
+    def logged(self, log: ScoreLog, as_of: datetime, origin: Origin, now: datetime) -> "Answered":
+        """The same with score ids. Raises `LogFailed` when the log cannot be written."""
+        seen = self.seen
+        if not seen.grades:
+            return self
+        scores = Scores(
+            as_of=as_of,
+            origin=origin,
+            customer_ids=seen.mine.customer_ids,
+            grades=seen.grades,
+            reasons=self.reasons,
+            probability=seen.probabilities,
+            outlook=np.ascontiguousarray(seen.outlook),
+            inputs=seen.values[:, read_by(seen.scorer)],
+            base=seen.base,
+            contributions=seen.sums,
+        )
+        return replace(self, score_ids=log.write(logged_model(seen.scorer), scores, now))
+
+    def answers(self, ids: Sequence[str]) -> list[Score]:
+        """One answer per id asked for, in that order: a score, or why there is none."""
+        seen, scorer = self.seen, self.seen.scorer
+        task, horizon_days = scorer.task, scorer.card.horizon_days
+        chances = scorer.chances(seen.outlook)
+        probabilities = seen.probabilities.tolist()
+        made: dict[str, Score] = {}
+        for n, customer_id in enumerate(seen.mine.customer_ids):
+            made[customer_id] = Score(
+                customer_id,
+                task,
+                "scored",
+                score_id=self.score_ids[n] if self.score_ids else None,
+                probability=probabilities[n],
+                horizon_days=horizon_days,
+                grade=cast(Grade, seen.grades[n]),
+                percentile=None if self.percentiles is None else self.percentiles[n],
+                within=self.within[n],
+                outlook=chances[n],
+                reasons=self.reasons[n],
+                change=self.changed[n],
+                next_step=self.steps[n],
+                warnings=self.warnings[n],
+            )
+        return [made.get(one) or self._without(one) for one in ids]
+
+    def _without(self, customer_id: str) -> Score:
+        why = self.seen.excluded.get(customer_id)
+        status: Status = "unknown" if why is None else "not_eligible"
+        return Score(customer_id, self.seen.scorer.task, status, note=why or UNKNOWN)
+
+
+_READ: "WeakKeyDictionary[Scorer, np.ndarray]" = WeakKeyDictionary()
+
+
+def read_by(scorer: Scorer) -> np.ndarray:
+    """The places of the columns that the model's trees read; the others cannot change a score."""
+    if scorer not in _READ:
+        _READ[scorer] = np.flatnonzero(scorer.model.booster.feature_importance() > 0)
+    return _READ[scorer]
+
+
+@lru_cache(maxsize=64)
+def logged_model(scorer: Scorer) -> LoggedModel:
+    """A model as the log describes it."""
+    card, explainer = scorer.card, scorer.explainer
+    columns = [
+        Column(f.name, f.concept, f.unit, f.en, f.zh, card.levels.get(f.name))
+        for f in (scorer.features[place] for place in read_by(scorer))
+    ]
+    return LoggedModel(
+        card.task,
+        scorer.version,
+        scorer.loaded.digest,
+        card.kinds,
+        card.horizons_days,
+        tuple(columns),
+        tuple(explainer.concepts),
+        tuple(CONCEPTS[concept] for concept in explainer.concepts),
+    )
+
+
+def _warnings(seen: Seen) -> list[list[Cautioned]]:
+    found: list[list[Cautioned]] = [[] for _ in seen.grades]
+    for place in read_by(seen.scorer).tolist():
+        feature = seen.scorer.features[place]
+        if feature.name not in seen.scorer.card.levels:
+            continue
+        for row in np.flatnonzero(np.isnan(seen.values[:, place])).tolist():
+            if seen.mine.words(feature.name)[row] is not None:
+                found[row].append(_unseen(feature.name, feature.en, feature.zh))
+    return found
+
+
+@lru_cache(maxsize=256)
+def _unseen(name: str, en: str, zh: str) -> Cautioned:
+    return Cautioned(
+        "unseen_category",
+        f"{en}: a value the model has not learned counts as missing",
+        f"{zh}：模型未见过的取值，按缺失处理",
+        feature=name,
+    )
