@@ -1,10 +1,12 @@
-"""Where things lie: three addresses read from the environment, each with a default under one data folder.
+"""Where things lie: addresses read from the environment, each with a default under one data folder.
 
     WAREHOUSE_URL         the event tables             var/warehouse
     MLFLOW_TRACKING_URI   runs and registered models   sqlite:///var/mlflow.db
     SCORES_URL            published scores             var/scores
+    AUDIT_URL             who asked for what           var/audit
+    AUDIT_ANCHORS_URL     how far that had come        var/anchors
 
-Trying a world puts all three under `var/<world>` and points the link `var/current` there; the defaults
+Trying a world puts them all under `var/<world>` and points the link `var/current` there; the defaults
 then follow the link, so that what was tried last is what the commands speak about.
 """
 
@@ -12,7 +14,15 @@ import os
 import re
 from pathlib import Path
 
-__all__ = ["data_folder", "scores_folder", "tracking_uri", "warehouse_address", "without_secrets"]
+__all__ = [
+    "anchors_folder",
+    "audit_folder",
+    "data_folder",
+    "scores_folder",
+    "tracking_uri",
+    "warehouse_address",
+    "without_secrets",
+]
 
 SECRETS = re.compile(
     r"(?<=://)([^:/@?]*):[^@?]+@|([\w.]*(?:password|passwd|token|secret)[\w.]*)=[^&;?]*", re.IGNORECASE
@@ -40,3 +50,12 @@ def tracking_uri() -> str:
 
 def scores_folder() -> Path:
     return Path(os.environ.get("SCORES_URL") or data_folder() / "scores")
+
+
+def audit_folder() -> Path:
+    return Path(os.environ.get("AUDIT_URL") or data_folder() / "audit")
+
+
+def anchors_folder() -> Path:
+    """Best on a store where whoever may write the audit trail cannot change what is written."""
+    return Path(os.environ.get("AUDIT_ANCHORS_URL") or data_folder() / "anchors")
