@@ -16,7 +16,9 @@
     ├── ChampionMoved      another promotion came first
     ├── BadRun             a run of scores that is missing, damaged or of another contract
     ├── RunInProgress      another process is writing there (a command exits with 4)
-    └── NoRegistry         the tracking server or model registry does not answer
+    ├── NoRegistry         the tracking server or model registry does not answer
+    ├── NotAudited         a deed that cannot be recorded, and so is not done
+    └── AuditBroken        an audit trail that is not as it was written
 
 A message says what is wrong, where, and what to do. It never holds a personal value.
 """
@@ -24,6 +26,7 @@ A message says what is wrong, where, and what to do. It never holds a personal v
 from collections.abc import Iterable
 
 __all__ = [
+    "AuditBroken",
     "BadData",
     "BadModel",
     "BadRun",
@@ -32,6 +35,7 @@ __all__ = [
     "NoChampion",
     "NoRegistry",
     "NoWarehouse",
+    "NotAudited",
     "NotPromoted",
     "NotTrainable",
     "OpenWindow",
@@ -115,3 +119,11 @@ class BadRun(PropensityError):
 
 class RunInProgress(PropensityError):
     exit_code = 4
+
+
+class NotAudited(PropensityError):
+    pass
+
+
+class AuditBroken(PropensityError):
+    pass

@@ -22,7 +22,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from features import nightly
+from features import audit, nightly
 from features.command import run
 from features.errors import BadData, NoChampion
 from features.home import scores_folder
@@ -165,9 +165,26 @@ def _publish(job: _Job, rows: NightlyRows, work: Work, parts: Mapping[int, Done]
             content=content_of(tables.files),
         )  # fmt: skip
 
+    _note(facts, content_of(tables.files))
     folder = publish(scores, work.run, job.as_of, manifest)
     work.clear()
     return folder
+
+
+def _note(facts: Mapping[str, TaskFacts], content: str) -> None:
+    """One record of the run, before anybody can read it; its digest is that of the tables that name the customers."""
+    scored = {task: told for task, told in facts.items() if told.scored}
+    audit.noted(
+        audit.Entry(
+            who=audit.whoever(),
+            action="score-run",
+            purpose=", ".join(sorted({told.purpose for told in scored.values()})),
+            result="published",
+            subjects_digest=content,
+            count=max((told.scored for told in scored.values()), default=0),
+            models={task: told.model_version for task, told in facts.items()},
+        )
+    )
 
 
 def _facts(scorer: Scorer, parts: Sequence[Done]) -> TaskFacts:

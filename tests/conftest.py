@@ -10,7 +10,15 @@ from tests.shop import open_shop
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
-OURS = ("WAREHOUSE_URL", "MLFLOW_TRACKING_URI", "SCORES_URL", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID")
+OURS = (
+    "WAREHOUSE_URL",
+    "MLFLOW_TRACKING_URI",
+    "SCORES_URL",
+    "AUDIT_URL",
+    "AUDIT_ANCHORS_URL",
+    "MLFLOW_RUN_ID",
+    "MLFLOW_EXPERIMENT_ID",
+)
 
 
 @pytest.fixture(autouse=True)

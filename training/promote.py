@@ -8,7 +8,6 @@ The moments are those the challenger was tested at, asked of the warehouse anew;
 it has the advantage, and the table says so. A refusal is written down too, and ends with 1.
 """
 
-import getpass
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial
@@ -22,6 +21,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from features import audit
 from features.command import run
 from features.errors import BadModel, ChampionMoved, NotPromoted
 from features.feature_set import FEATURES
@@ -55,7 +55,7 @@ def judge(task: Task, rows: pd.DataFrame, challenger: Loaded) -> Verdict:
             serving = registry.fetched(task.name, champion)
             unfit, unlike = _unfit(champion, serving.card), _unlike(champion, serving.card, card)
             served = _promised(serving, rows) if not unfit and not unlike else None
-            note = _note(serving.card, card)
+            note = _known_before(serving.card, card)
         except BadModel as error:
             unfit = f"champion {champion} cannot serve: {error}"
     return judged(
@@ -88,10 +88,10 @@ def promote(challenger: Loaded, version: str, verdict: Verdict, force: str = "")
     why = "; ".join([*([force] if force else []), *refused, *reserved]) or "every gate passed"
     step = _step(task, deed, version, verdict.champion, challenger.digest, why, verdict)
     if deed == "refused":
+        _note(step, challenger.card, "refused")
         history.append(_file(task), step)
         raise NotPromoted(f"{task} version {version} is not promoted: {why}")
-    history.move(_file(task), step, _alias(task))
-    return step
+    return _moved(step, challenger.card)
 
 
 def promoted_if_fit(challenger: Loaded, version: str, verdict: Verdict) -> bool:
@@ -117,8 +117,7 @@ def back(task: str) -> Step:
             f"{task} version {earlier.version} is not what served as such (SHA-256 differs); promote another version"
         )
     step = _step(task, "back", earlier.version, serving, loaded.digest, f"back from version {serving}")
-    history.move(_file(task), step, _alias(task))
-    return step
+    return _moved(step, loaded.card)
 
 
 def moments_tested(
@@ -186,10 +185,33 @@ def _unlike(version: str, champion: Card, challenger: Card) -> str:
     return ""
 
 
-def _note(champion: Card, challenger: Card) -> str:
+def _known_before(champion: Card, challenger: Card) -> str:
     if champion.trained_through <= min(challenger.test_at):
         return ""
     return f"; it learned outcomes through {champion.trained_through:%Y-%m-%d}, so it may know these moments"
+
+
+def _moved(step: Step, card: Card) -> Step:
+    """Take a step: recorded before it is taken, and once more when it could not be."""
+    _note(step, card, step.deed)
+    try:
+        history.move(_file(step.task), step, _alias(step.task))
+    except Exception:
+        _note(step, card, "not carried out")
+        raise
+    return step
+
+
+def _note(step: Step, card: Card, result: str) -> None:
+    audit.noted(
+        audit.Entry(
+            who=step.by,
+            action="rollback" if step.deed == "back" else "promotion",
+            purpose=card.purpose,
+            result=result,
+            models={step.task: step.version},
+        )
+    )
 
 
 def _step(
@@ -202,18 +224,11 @@ def _step(
         version=version,
         was=was,
         digest=digest,
-        by=_who(),
+        by=audit.whoever(),
         why=why,
         registry=without_secrets(tracking_uri()),
         findings=list(verdict.findings) if verdict else [],
     )
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
 
 
 def _file(task: str) -> Path:

@@ -4,7 +4,7 @@ python -m features.audit verify       whether the trail is as it was written; na
 python -m features.audit list         the last records, in words
 """
 
-from features.audit.trail import Entry, NotAudited, Trail
-from features.audit.verify import Broken, verify
+from features.audit.trail import Entry, Trail, noted, whoever
+from features.audit.verify import verify
 
-__all__ = ["Broken", "Entry", "NotAudited", "Trail", "verify"]
+__all__ = ["Entry", "Trail", "noted", "verify", "whoever"]

@@ -11,6 +11,7 @@ An action is acknowledged only after its record and its anchor were handed to th
 process takes none. With `sync` they are on the disk too, and the death of the machine takes none.
 """
 
+import getpass
 import hashlib
 import os
 import threading
@@ -21,9 +22,21 @@ from typing import Literal
 
 import msgspec
 
-from features.errors import PropensityError
+from features.errors import NotAudited
+from features.home import anchors_folder, audit_folder
 
-__all__ = ["ANCHOR", "CHAIN", "Action", "Entry", "NotAudited", "Record", "Trail", "chained", "first_hash"]
+__all__ = [
+    "ANCHOR",
+    "CHAIN",
+    "Action",
+    "Entry",
+    "Record",
+    "Trail",
+    "chained",
+    "first_hash",
+    "noted",
+    "whoever",
+]
 
 Action = Literal[
     "score", "score-run", "list", "what-if", "explanation", "export", "consent", "erasure", "promotion", "rollback",
@@ -31,10 +44,6 @@ Action = Literal[
 ]  # fmt: skip
 CHAIN, ANCHOR = ".chain", ".anchor"
 MOST_BYTES = 256 << 20  # of a chain
-
-
-class NotAudited(PropensityError):
-    """What was done cannot be recorded, so it must not be done."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -136,3 +145,20 @@ def first_hash(name: str) -> bytes:
 def chained(before: bytes, content: bytes) -> bytes:
     """The hash of a record that follows the one with hash `before`, as 64 hexadecimal digits."""
     return hashlib.sha256(before + content).hexdigest().encode()
+
+
+def noted(*entries: Entry) -> None:
+    """Record what a command does, in a chain of its own, on the disk before it is done. Raises `NotAudited`."""
+    trail = Trail(audit_folder(), anchors_folder(), sync=True)
+    try:
+        trail.note(*entries)
+    finally:
+        trail.close()
+
+
+def whoever() -> str:
+    """The account a command runs under."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

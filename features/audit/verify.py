@@ -7,13 +7,9 @@ from pathlib import Path
 import msgspec
 
 from features.audit.trail import ANCHOR, CHAIN, Record, chained, first_hash
-from features.errors import PropensityError
+from features.errors import AuditBroken
 
-__all__ = ["Broken", "Verified", "records", "verify"]
-
-
-class Broken(PropensityError):
-    """The trail was changed after it was written, or its anchors were."""
+__all__ = ["Verified", "records", "verify"]
 
 
 @dataclass(frozen=True)
@@ -28,13 +24,13 @@ class Verified:
 def verify(folder: Path, anchors: Path) -> Verified:
     """Follow every chain from its first record to its anchored end.
 
-    Raises `Broken` naming the chain and the first bad record, counted from 0. An unfinished last line is what a crash left of
+    Raises `AuditBroken` naming the chain and the first bad record, counted from 0. An unfinished last line is what a crash left of
     a record that nobody was answered for, and is passed over.
     """
     chains = {file.stem for file in folder.glob(f"*{CHAIN}")}
     anchored = {file.stem for file in anchors.glob(f"*{ANCHOR}")}
     if lost := sorted(anchored - chains):
-        raise Broken(
+        raise AuditBroken(
             f"chain {lost[0]} is anchored but not there: it was removed whole; look for a copy of {folder}"
         )
     heads = {name: _followed(name, folder, anchors) for name in sorted(chains)}
@@ -56,22 +52,22 @@ def _followed(name: str, folder: Path, anchors: Path) -> tuple[int, str]:
         content = line[65:]
         held = chained(held, content)
         if line[:65] != held + b" " or not content.startswith(b'{"number":%d,' % number):
-            raise Broken(
+            raise AuditBroken(
                 f"chain {name}, record {number}: it or the one before it was changed, removed, put in or moved; all "
                 f"{number} records before it are sound"
             )
         if expected.get(number + 1, held) != held:
-            raise Broken(
+            raise AuditBroken(
                 f"chain {name}, record {number}: its anchor says another hash; the chain was written anew"
             )
         reached = number + 1
     furthest = max(expected, default=0)
     if reached < furthest:
-        raise Broken(
+        raise AuditBroken(
             f"chain {name}, record {reached}: it and what followed were cut off; anchors know of {furthest} records"
         )
     if reached > furthest:
-        raise Broken(
+        raise AuditBroken(
             f"chain {name}, record {furthest}: no anchor knows of it or of what follows; it was put in, or the process died "
             "between writing it and anchoring it, before anybody was answered"
         )
@@ -79,14 +75,14 @@ def _followed(name: str, folder: Path, anchors: Path) -> tuple[int, str]:
 
 
 def _anchors(name: str, anchors: Path) -> dict[int, bytes]:
-    """How many records a chain had, and the hash then, at each addition. Raises `Broken` where an anchor is no anchor."""
+    """How many records a chain had, and the hash then, at each addition. Raises `AuditBroken` where an anchor is no anchor."""
     file = anchors / f"{name}{ANCHOR}"
     found: dict[int, bytes] = {}
     *lines, _ = file.read_bytes().split(b"\n") if file.exists() else [b""]
     for place, line in enumerate(lines):
         count, _, held = line.partition(b" ")
         if not count.isdigit() or len(held) != 64 or int(count) <= max(found, default=0):
-            raise Broken(
+            raise AuditBroken(
                 f"anchor {place} of chain {name} is not one: the anchors were changed; look for a copy of them"
             )
         found[int(count)] = held

@@ -13,7 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from features import nightly
-from features.errors import BadModel, ChampionMoved, NotPromoted
+from features.audit import verify
+from features.audit.verify import records
+from features.errors import BadModel, ChampionMoved, NotAudited, NotPromoted
 from features.matrix import matrix
 from features.warehouse import connect
 from tests.training.test_model import card as model_card
@@ -78,6 +80,11 @@ def test_refused_then_forced_then_back_to_the_same_bits(at_work: Path) -> None:
     assert np.array_equal(scores("churn"), before)
     told = history.steps(Path("var/promotions/churn.jsonl"))
     assert [s.deed for s in told] == ["promoted", "refused", "forced", "back"]
+    recorded = sorted(records(Path("var/audit")), key=lambda record: record.at)
+    assert [r.entry.result for r in recorded if "churn" in r.entry.models and r.entry.action != "score-run"] == [
+        "promoted", "refused", "forced", "back",
+    ]  # fmt: skip
+    verify(Path("var/audit"), Path("var/anchors"))
     assert {f.gate for f in told[1].findings if f.verdict == "refused"} >= {
         "calibration",
         "champion log loss",
@@ -87,6 +94,17 @@ def test_refused_then_forced_then_back_to_the_same_bits(at_work: Path) -> None:
 
     rows = promote.moments_tested(task, connect(), shifted.card, None)
     assert (len(rows), rows["outcome"].sum()) == (shifted.card.rows_test, shifted.card.outcomes_test)
+
+
+def test_no_record_no_promotion(at_work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    serving = registry.champion_version("churn")
+    registered(registry.champion("churn").loaded, at_work / "same")
+    Path("a file").touch()
+    monkeypatch.setenv("AUDIT_URL", "a file")
+    ended = CliRunner().invoke(promote.app, ["--task", "churn", "--force", "the fair opens today"])
+    assert isinstance(ended.exception, NotAudited)
+    assert registry.champion_version("churn") == serving
+    assert "forced" not in {step.deed for step in history.steps(Path("var/promotions/churn.jsonl"))}
 
 
 def test_an_equal_model_passes_and_a_late_one_is_told_to_compare_again(at_work: Path) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from features.audit import Broken, Entry, NotAudited, Trail, verify
+from features.audit import Entry, Trail, verify
 from features.audit.verify import records
+from features.errors import AuditBroken, NotAudited
 
 CHAINS, ANCHORS = Path("var/audit"), Path("var/anchors")
 
@@ -137,7 +138,7 @@ def test_every_tampering_is_found(tampering: object) -> None:
     for _ in range(200):
         changed = tampering(sound.split(b"\n")[:-1], dice)  # type: ignore[operator]
         the_chain().write_bytes(b"".join(line + b"\n" for line in changed))
-        with pytest.raises(Broken, match="record"):
+        with pytest.raises(AuditBroken, match="record"):
             verify(CHAINS, ANCHORS)
     the_chain().write_bytes(sound)
     assert verify(CHAINS, ANCHORS).records == 40
@@ -148,7 +149,7 @@ def test_the_first_bad_record_is_named() -> None:
     lines = the_chain().read_bytes().split(b"\n")
     lines[17] = lines[17].replace(b"scored", b"unseen")
     the_chain().write_bytes(b"\n".join(lines))
-    with pytest.raises(Broken, match=r"record 17: .* all 17 records before it are sound"):
+    with pytest.raises(AuditBroken, match=r"record 17: .* all 17 records before it are sound"):
         verify(CHAINS, ANCHORS)
 
 
@@ -160,7 +161,7 @@ def test_a_chain_written_anew_with_right_hashes_is_found_by_its_anchors() -> Non
         forger.note(entry(n + 1))
     (forged,) = Path("forged").glob("*.chain")
     forged.rename(chain)
-    with pytest.raises(Broken, match=f"chain {chain.stem}, record 0"):
+    with pytest.raises(AuditBroken, match=f"chain {chain.stem}, record 0"):
         verify(CHAINS, ANCHORS)
 
 
@@ -168,12 +169,12 @@ def test_a_chain_removed_whole_is_found_and_so_is_one_put_in() -> None:
     trail()
     chain = the_chain()
     chain.rename("elsewhere")
-    with pytest.raises(Broken, match="removed whole"):
+    with pytest.raises(AuditBroken, match="removed whole"):
         verify(CHAINS, ANCHORS)
     Path("elsewhere").rename(chain)
     forger = Trail(CHAINS, Path("thrown away"))
     forger.note(entry())
-    with pytest.raises(Broken, match="no anchor knows"):
+    with pytest.raises(AuditBroken, match="no anchor knows"):
         verify(CHAINS, ANCHORS)
 
 
