@@ -4,20 +4,27 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from features.errors import NoChampion, UnknownName
+from features.errors import BadData, NoChampion, UnknownName
 from features.home import data_folder
 from features.pointer import pointed
+from features.warehouse import Warehouse, connect
 from serving.contract.about import Catalogue, ModelCard, TasksAnswer
+from serving.contract.events import EventsRequest, WhatIfAnswer, WhatIfRequest
 from serving.contract.explanation import Explanation
 from serving.contract.refusals import Refused
-from serving.contract.scores import ScoresAnswer
+from serving.contract.scores import Change, ScoresAnswer
 from serving.contract.words import Cautioned
-from serving.desk import about, explain
+from serving.desk import about, explain, suppose
 from serving.desk.changes import changes
 from serving.desk.day import VALID, Day, nights
+from serving.desk.idempotency import Repeats
+from serving.desk.now import Now
+from serving.desk.picked import Picked
+from serving.desk.posted import Past, moment, past_of
 from serving.desk.scoring import NOT_RANKED, Answered, Seen
-from serving.score_log import LogFailed, ScoreLog
+from serving.score_log import LogFailed, Origin, ScoreLog
 from serving.scorer import Scorer
 from training import registry
 
@@ -37,8 +44,11 @@ class Desk:
         folder: Path,
         log: ScoreLog,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        warehouse: Callable[[], Warehouse] = connect,
     ) -> None:
         self.scorers, self.folder, self.log, self.clock = scorers, folder, log, clock
+        self.now = Now(warehouse, folder.with_name("histories"))
+        self.repeats = Repeats(log.folder.with_name("idempotency"), ScoresAnswer)
         self._loading = threading.Lock()
         self._day: Day
         self.refresh()
@@ -111,6 +121,89 @@ class Desk:
         models = {task: champions[task].used for task in chosen}
         return ScoresAnswer(day.as_of, day.expires_at, models, answers, warnings)
 
+    def events(
+        self,
+        asked: EventsRequest,
+        allowed: Collection[str] | None = None,
+        asker: str = "",
+        idempotency_key: str | None = None,
+    ) -> ScoresAnswer:
+        """Scores of one customer from posted events, as of a moment. The same request under the same key of the same `asker` has
+        one answer, whatever repeats it. Raises `Refused` for what cannot be believed, pointing at it."""
+        if idempotency_key is None:
+            return self._events(asked, allowed)
+        return self.repeats.once(
+            asker, idempotency_key, asked, self.clock(), lambda: self._events(asked, allowed)
+        )
+
+    def _events(self, asked: EventsRequest, allowed: Collection[str] | None) -> ScoresAnswer:
+        champions, day, now = self.scorers, self.day(), self.clock()
+        chosen = _chosen(champions, asked.tasks, allowed)
+        as_of = moment(asked.as_of, now)
+        past = self._past(asked.customer_id, asked.history, day, asked.events, as_of, now, "/events")
+        rows = self._row(asked.customer_id, as_of, past, champions, day)
+        found = []
+        for task in chosen:
+            seen = Seen.of(champions[task], rows)
+            found.append(Answered.of(seen, day.population(champions[task]), self._since(seen, day, as_of)))
+        answers = [
+            one
+            for each in found
+            for one in self._logged(each, as_of, now, "events").answers([asked.customer_id])
+        ]
+        warnings = past.warnings + [NOT_RANKED] * (not self._all_ranked(day, champions, chosen))
+        models = {task: champions[task].used for task in chosen}
+        return ScoresAnswer(as_of, as_of + VALID, models, answers, warnings)
+
+    def what_if(self, asked: WhatIfRequest, allowed: Collection[str] | None = None) -> WhatIfAnswer:
+        """The customer as is and as supposed, side by side; nothing of it is logged. Raises `Refused` for what cannot be
+        supposed."""
+        champions, day, now = self.scorers, self.day(), self.clock()
+        chosen = _chosen(champions, asked.tasks, allowed)
+        suppose.require_one(asked)
+        warnings: list[Cautioned] = []
+        if asked.as_of is None:
+            as_of, as_is = day.as_of, day.sheet.find([asked.customer_id])
+        else:
+            as_of = moment(asked.as_of, now)
+            past = self._past(asked.customer_id, "stored", day, None, as_of, now, "")
+            as_is = self._row(asked.customer_id, as_of, past, champions, day)
+        if asked.suppose.events is not None:
+            past = self._past(
+                asked.customer_id, "stored", day, asked.suppose.events, as_of, now, "/suppose/events"
+            )
+            supposed, warnings = self._row(asked.customer_id, as_of, past, champions, day), past.warnings
+        else:
+            supposed = suppose.changed(as_is, asked.suppose.features or {}, champions)
+        return suppose.answer(
+            asked.customer_id, as_of, as_is, supposed, [champions[t] for t in chosen], day, warnings
+        )
+
+    def _past(
+        self, customer_id: str, history: str, day: Day, events: Any, as_of: datetime, now: datetime, at: str
+    ) -> Past:
+        histories = self.now.histories(day.name)
+        stored = histories.of(customer_id) if history == "stored" else histories.nothing
+        return past_of(customer_id, events, stored, as_of, now, at) if events is not None else Past(stored)
+
+    def _row(
+        self, customer_id: str, as_of: datetime, past: Past, champions: Mapping[str, Scorer], day: Day
+    ) -> Picked:
+        features = frozenset(day.rows.fingerprints)
+        try:
+            return self.now.rows(customer_id, as_of, past.tables, champions, features)
+        except BadData as error:
+            raise Refused(422, str(error), "/events") from error
+
+    def _since(self, seen: Seen, day: Day, as_of: datetime) -> list[Change | None] | None:
+        """What changed since the night; nothing is said of moments before it."""
+        if as_of <= day.as_of:
+            return None
+        return changes(seen, Seen.of(seen.scorer, day.sheet.find(seen.mine.customer_ids)), day.as_of)
+
+    def _all_ranked(self, day: Day, champions: Mapping[str, Scorer], chosen: Sequence[str]) -> bool:
+        return all(_ranked(day, champions[task]) for task in chosen)
+
     def explanation(self, score_id: str, allowed: Collection[str] | None = None) -> Explanation:
         """Why a score was what it was, also after its model was replaced. Raises `Refused` when the log holds none."""
         found = explain.explanation(self.log, score_id, self.scorers)
@@ -138,9 +231,11 @@ class Desk:
         for scorer in self.scorers.values():
             scorer.loaded.self_test()
 
-    def _logged(self, answered: Answered, as_of: datetime, now: datetime) -> Answered:
+    def _logged(
+        self, answered: Answered, as_of: datetime, now: datetime, origin: Origin = "rows"
+    ) -> Answered:
         try:
-            return answered.logged(self.log, as_of, "rows", now)
+            return answered.logged(self.log, as_of, origin, now)
         except LogFailed as error:
             raise Refused(503, str(error)) from error
 

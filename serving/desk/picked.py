@@ -107,6 +107,13 @@ class Picked:
                 found[:, place] = self.numbers(name)
         return found
 
+    def batch(self) -> pa.RecordBatch:
+        """One row, whole, or none."""
+        if not self._blocks:
+            return self.sheet.batches[0].slice(0, 0)
+        block, _, at = self._blocks[0]
+        return self.sheet.batches[block].slice(int(at[0]), 1)
+
     def some(self, which: np.ndarray) -> "Picked":
         """Those of the rows for which `which` is true."""
         if which.all():

@@ -1,0 +1,79 @@
+"""Feature rows of one customer at any moment, from what is stored and what was posted a second ago.
+
+The definitions are those of the night, computed over arrays (see `features.live`): the same past gives the same bits.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+
+from features.live import Live
+from features.sources import CANONICAL
+from features.timeline import MOMENTS
+from features.warehouse import Warehouse
+from serving.desk.histories import Histories, histories_of
+from serving.desk.picked import Picked, Sheet
+from serving.desk.scoring import read_by
+from serving.scorer import Scorer
+
+__all__ = ["KNOWN", "Now"]
+
+KNOWN = "profile_versions"
+"""Someone is known to us when a version of their profile is."""
+
+ALSO = (
+    KNOWN, "contacts_unanswered_in_a_row", "days_since_opt_out", "days_since_reply", "region", "city_tier", "workshop_dealer",
+    "order_dealer", "newest_car_model", "newest_car_power_type", "preferred_power_type", "lifecycle_stage_name",
+)  # fmt: skip
+"""What answers need beside the models' columns: the next step and the segments."""
+
+
+class Now:
+    """Prepared once for a load and a set of champions, by whoever asks first. Threads share it."""
+
+    def __init__(self, warehouse: Callable[[], Warehouse], folder: Path) -> None:
+        self._warehouse, self.folder = warehouse, folder
+        self._lock = threading.Lock()
+        self._histories: tuple[str, Histories] | None = None
+        self._live: tuple[frozenset[str], Live] | None = None
+
+    def histories(self, load: str = "") -> Histories:
+        """The stored histories; `load` names what the night's rows were made of, and when it changes they are opened anew."""
+        held = self._histories
+        if held is None or held[0] != load:
+            with self._lock:
+                if self._histories is None or self._histories[0] != load:
+                    self._histories = (load, histories_of(self._warehouse(), self.folder))
+                held = self._histories
+        return held[1]
+
+    def rows(
+        self,
+        customer_id: str,
+        as_of: datetime,
+        tables: Mapping[str, pa.Table],
+        champions: Mapping[str, Scorer],
+        features: frozenset[str],
+    ) -> Picked:
+        """The customer's row at `as_of` (naive UTC), nobody's when no profile of theirs was known then. `features` are those
+        that the deployment's rows hold."""
+        live = self._prepared(champions, features, set(tables))
+        moments = pa.table({"customer_id": [customer_id], "as_of": [as_of]}, schema=MOMENTS)
+        found = Sheet(live.rows(moments, tables).to_batches()).all()
+        return found.some(found.numbers(KNOWN) > 0) if len(found) else found
+
+    def _prepared(self, champions: Mapping[str, Scorer], features: frozenset[str], sources: set[str]) -> Live:
+        """Only what these champions' trees read, and what answers need beside."""
+        names = frozenset(
+            scorer.features[place].name for scorer in champions.values() for place in read_by(scorer).tolist()
+        ) | (features & set(ALSO))
+        held = self._live
+        if held is None or held[0] != names:
+            with self._lock:
+                if self._live is None or self._live[0] != names:
+                    self._live = (names, Live([s for s in CANONICAL if s in sources], sorted(names)))
+                held = self._live
+        return held[1]
