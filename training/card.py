@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from features.certificate import Seal
+from training.campaign import Worth
 from training.findings import Group, Report
 from training.hazards import Hazards
 from training.model import Answers
@@ -73,7 +74,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     `trained_through` the end of the last outcome window that was learned from; `certificate` the seal of its leak
     certificate; `settings` the numbers that shaped the trees, `settings_by` who chose them, in words;
     `tested` whom the test asks about: others than the fit, everyone at later dates, or a list; `too_good` why the
-    figure is not believed, where it is not."""
+    figure is not believed, where it is not; `worth` what a contact costs and an outcome is worth, where the task says."""
 
     task: str
     question: str
@@ -112,6 +113,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     tested: Tested = "others"
     segments: list[InSegment] = []
     too_good: str = ""
+    worth: Worth | None = None
 
     @property
     def in_time(self) -> bool:

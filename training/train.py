@@ -213,6 +213,7 @@ def _card(
         made_at=datetime.now(UTC).replace(tzinfo=None, microsecond=0),
         certificate=seal,
         tested="listed" if planned.held_out is not None else "everyone" if planned.everyone else "others",
+        worth=task.worth,
     )
 
 

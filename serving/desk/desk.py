@@ -13,6 +13,7 @@ from features.warehouse import Warehouse, connect
 from serving.contract.about import Catalogue, ModelCard, TasksAnswer
 from serving.contract.events import EventsRequest, WhatIfAnswer, WhatIfRequest
 from serving.contract.explanation import Explanation
+from serving.contract.lists import ListAnswer, ListRequest
 from serving.contract.refusals import Refused
 from serving.contract.scores import Change, ScoresAnswer
 from serving.contract.words import Cautioned
@@ -20,6 +21,7 @@ from serving.desk import about, explain, suppose
 from serving.desk.changes import changes
 from serving.desk.day import VALID, Day, nights
 from serving.desk.idempotency import Repeats
+from serving.desk.lists import list_of
 from serving.desk.now import Now
 from serving.desk.picked import Picked
 from serving.desk.posted import Past, moment, past_of
@@ -161,7 +163,7 @@ class Desk:
         champions, day, now = self.scorers, self.day(), self.clock()
         chosen = _chosen(champions, asked.tasks, allowed)
         suppose.require_one(asked)
-        warnings: list[Cautioned] = []
+        warnings = []
         if asked.as_of is None:
             as_of, as_is = day.as_of, day.sheet.find([asked.customer_id])
         else:
@@ -195,7 +197,7 @@ class Desk:
         except BadData as error:
             raise Refused(422, str(error), "/events") from error
 
-    def _since(self, seen: Seen, day: Day, as_of: datetime) -> list[Change | None] | None:
+    def _since(self, seen: Seen, day: Day, as_of: datetime) -> Sequence[Change | None] | None:
         """What changed since the night; nothing is said of moments before it."""
         if as_of <= day.as_of:
             return None
@@ -203,6 +205,16 @@ class Desk:
 
     def _all_ranked(self, day: Day, champions: Mapping[str, Scorer], chosen: Sequence[str]) -> bool:
         return all(_ranked(day, champions[task]) for task in chosen)
+
+    def campaign_list(self, asked: ListRequest, allowed: Collection[str] | None = None) -> ListAnswer:
+        """The top of a task within filters, what it will hold and bring. Raises `UnknownName` and `Refused` as `scores` does."""
+        champions, day, now = self.scorers, self.day(), self.clock()
+        if asked.task not in champions:
+            raise UnknownName("task", asked.task, champions)
+        if allowed is not None and asked.task not in allowed:
+            raise Refused(403, f"this token may not ask about {asked.task!r}", "/task")
+        scorer = champions[asked.task]
+        return list_of(asked, scorer, day, VALID, _about_the_day(day, now, [scorer]))
 
     def explanation(self, score_id: str, allowed: Collection[str] | None = None) -> Explanation:
         """Why a score was what it was, also after its model was replaced. Raises `Refused` when the log holds none."""

@@ -52,6 +52,10 @@ class Sheet:
         ids = [one.decode() for one in self._ids.tolist()]
         return Picked(self, ids, np.arange(len(self)))
 
+    def ids_at(self, places: np.ndarray) -> list[str]:
+        """Whose the rows at these places are."""
+        return [one.decode() for one in self._ids[places].tolist()]
+
     def blocks_of(self, places: np.ndarray) -> list[tuple[int, np.ndarray, np.ndarray]]:
         """The blocks that places lie in: (block, which of the places, where in the block)."""
         block = np.searchsorted(self._begins, places, side="right") - 1
