@@ -14,6 +14,7 @@
     ├── NoChampion         no model has been promoted for a task
     ├── NotPromoted        a model that a gate refused
     ├── ChampionMoved      another promotion came first
+    ├── NotDelivered       a receiver that refuses, or does not answer
     ├── BadRun             a run of scores that is missing, damaged or of another contract
     ├── RunInProgress      another process is writing there (a command exits with 4)
     ├── NoRegistry         the tracking server or model registry does not answer
@@ -36,6 +37,7 @@ __all__ = [
     "NoRegistry",
     "NoWarehouse",
     "NotAudited",
+    "NotDelivered",
     "NotPromoted",
     "NotTrainable",
     "OpenWindow",
@@ -126,4 +128,8 @@ class NotAudited(PropensityError):
 
 
 class AuditBroken(PropensityError):
+    pass
+
+
+class NotDelivered(PropensityError):
     pass

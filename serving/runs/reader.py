@@ -56,7 +56,7 @@ class Run:
 
     def rows(self, table: str = "long", columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """A whole table, part by part."""
-        for file in self._files(table):
+        for file in self.files(table):
             yield _opened(file).read(columns=list(columns) if columns else None)
 
     def ranked(self, task: str) -> pa.Table:
@@ -72,9 +72,10 @@ class Run:
 
     @cached_property
     def _lookup(self) -> "_Lookup":
-        return _Lookup(self._files("lookup"))
+        return _Lookup(self.files("lookup"))
 
-    def _files(self, table: str) -> list[Path]:
+    def files(self, table: str) -> list[Path]:
+        """The files of a table, in the order of customers."""
         return [self.folder / name for name in sorted(self.manifest.files) if name.startswith(f"{table}/")]
 
 
