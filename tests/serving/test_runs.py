@@ -75,7 +75,8 @@ def test_the_long_table_holds_what_the_models_say(in_shop: Path, tmp_path: Path)
                 (r.concept, r.direction, r.en, r.zh) for r in said
             ]
             for reason in row:
-                assert reason["contribution"] == sums[scorer.explainer.concepts.index(reason["concept"])]
+                expected = sums[scorer.explainer.concepts.index(reason["concept"])]
+                assert reason["contribution"] == pytest.approx(expected, abs=1e-12)
 
 
 def test_percentiles_are_the_share_below(in_shop: Path, tmp_path: Path) -> None:

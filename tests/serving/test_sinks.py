@@ -2,9 +2,11 @@
 
 import csv
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,9 +53,13 @@ def test_csv_holds_the_wide_table(tmp_path: Path, bom: bool) -> None:
 def test_csv_that_fails_leaves_the_older_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = night(tmp_path / "scores", MONDAY)
     (tmp_path / "out.csv").write_text("older")
-    monkeypatch.setattr(
-        Run, "rows", lambda *_: iter([1 / 0]) if False else (_ for _ in [0]).throw(OSError("full"))
-    )
+    rows = Run.rows
+
+    def fail(self: Run, table: str) -> Iterator[pa.Table]:
+        yield next(rows(self, table))
+        raise OSError("full")
+
+    monkeypatch.setattr(Run, "rows", fail)
     with pytest.raises(OSError, match="full"):
         write_csv(run, tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_text() == "older"
