@@ -14,15 +14,18 @@ from serving.contract.about import Catalogue, ModelCard, TasksAnswer
 from serving.contract.events import EventsRequest, WhatIfAnswer, WhatIfRequest
 from serving.contract.explanation import Explanation
 from serving.contract.lists import ListAnswer, ListRequest
+from serving.contract.people import DriftAnswer, FiltersAnswer, History, HistoryRequest
 from serving.contract.refusals import Refused
 from serving.contract.scores import Change, ScoresAnswer
 from serving.contract.words import Cautioned
 from serving.desk import about, explain, suppose
 from serving.desk.changes import changes
 from serving.desk.day import VALID, Day, nights
+from serving.desk.drift import drift_of
 from serving.desk.idempotency import Repeats
 from serving.desk.lists import list_of
 from serving.desk.now import Now
+from serving.desk.people import filters_of, history_of
 from serving.desk.picked import Picked
 from serving.desk.posted import Past, moment, past_of
 from serving.desk.scoring import NOT_RANKED, Answered, Seen
@@ -34,6 +37,9 @@ __all__ = ["Desk"]
 
 RANKED_AT_ONCE = 50_000
 """Up to so many customers everybody is ranked before the first answer; more are ranked beside."""
+
+SAMPLE = 200
+"""Rows on which a model's tables are held against LightGBM."""
 
 
 class Desk:
@@ -83,13 +89,17 @@ class Desk:
                 return
             if len(day.rows) <= RANKED_AT_ONCE:
                 self._day = day.ranked(champions)
-                return
-        threading.Thread(target=self._rank, name="ranking", daemon=True).start()
+        threading.Thread(target=self._prepare, name="ranking", daemon=True).start()
 
-    def _rank(self) -> None:
+    def _prepare(self) -> None:
+        """Rank everybody, and have large questions answered from tables; neither changes a score."""
         with self._loading:
             if not all(_ranked(self._day, scorer) for scorer in self.scorers.values()):
                 self._day = self._day.ranked(self.scorers)
+        sample = self._day.rows.table().slice(0, SAMPLE)
+        for scorer in self.scorers.values():
+            if scorer.model is scorer.loaded.model:
+                scorer.quicken(sample)
 
     def day(self) -> Day:
         """The day a request sees: the one that is there, unless the pointer has moved and nobody is loading already."""
@@ -215,6 +225,24 @@ class Desk:
             raise Refused(403, f"this token may not ask about {asked.task!r}", "/task")
         scorer = champions[asked.task]
         return list_of(asked, scorer, day, VALID, _about_the_day(day, now, [scorer]))
+
+    def history(self, asked: HistoryRequest, allowed: Collection[str] | None = None) -> History:
+        """A customer's past month by month, as a person looks at it. Raises `Refused` (404) for someone not known."""
+        champions, day = self.scorers, self.day()
+        if not len(day.sheet.find([asked.customer_id])):
+            raise Refused(404, "this customer is not known to us")
+        tasks = _chosen(champions, None, allowed)
+        return history_of(asked.customer_id, asked.months, self.now, champions, tasks, day)
+
+    def filters(self) -> FiltersAnswer:
+        """What lists may be filtered by here."""
+        return filters_of(self.day())
+
+    def drift(self, allowed: Collection[str] | None = None) -> DriftAnswer:
+        """How far tonight's customers are from those the models learned from."""
+        champions, day = self.scorers, self.day()
+        found = [drift_of(champions[task], day) for task in _chosen(champions, None, allowed)]
+        return DriftAnswer(day.as_of, [one for one in found if one is not None])
 
     def explanation(self, score_id: str, allowed: Collection[str] | None = None) -> Explanation:
         """Why a score was what it was, also after its model was replaced. Raises `Refused` when the log holds none."""

@@ -177,7 +177,7 @@ def test_what_changed_adds_up_and_is_told_in_words(
         strongest = sorted(moved, key=lambda concept: -abs(moved[concept]))
         for one in change.why:
             assert one.concept in strongest[:3]
-            assert one.log_odds == pytest.approx(moved[one.concept], abs=1e-12)
+            assert one.log_odds == pytest.approx(moved[one.concept], abs=1e-8)
             assert ("more likely" in one.en) == (one.log_odds > 0) == ("提高" in one.zh)
             assert ", now " in one.en
         compared += 1
