@@ -11,7 +11,6 @@ import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 # A dead registry must cost less than ten seconds: MLflow's defaults wait more than four minutes.
@@ -28,9 +27,9 @@ from mlflow.types import ColSpec, Schema
 
 from features.errors import BadModel, NoChampion, NoRegistry
 from features.home import data_folder, tracking_uri, without_secrets
-from features.pointer import point, pointed
 from training.artefact import Loaded, read
 from training.card import Card
+from training.copies import CHAMPION, Champion, copies, copy_of, models_folder, remember
 
 __all__ = [
     "CHAMPION",
@@ -38,6 +37,7 @@ __all__ = [
     "aliased",
     "answering",
     "champion",
+    "champion_tasks",
     "champion_version",
     "champions",
     "experiment",
@@ -49,7 +49,6 @@ __all__ = [
     "version_of",
 ]
 
-CHAMPION = "champion"
 EXPERIMENT = "car-propensity"
 OURS = "propensity-task"
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
@@ -59,15 +58,6 @@ for chatty in ("alembic", "mlflow.store.db.utils"):
     logging.getLogger(chatty).setLevel(logging.WARNING)
 # It complains about an unpinned pip in a conda file that we have no use for.
 logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
-
-
-@dataclass(frozen=True)
-class Champion:
-    """What serves a task: the registry version and the verified model."""
-
-    task: str
-    version: str
-    loaded: Loaded
 
 
 @contextmanager
@@ -214,21 +204,26 @@ def champion(task: str) -> Champion:
             ) from error
         return _last_served(task)
     chosen = Champion(task, str(found.version), _fetch(task, found.source))
-    place = _place(task, found.source)
-    point(place.parent, f"{chosen.version} {place.name}", CHAMPION)  # for a start without the registry
+    remember(chosen.version, _place(task, found.source))
     return chosen
+
+
+def champion_tasks() -> list[str]:
+    """The tasks for which one was promoted. Raises `NoRegistry` when it does not answer."""
+    with answering():
+        models = _client().search_registered_models(max_results=1000)
+    return sorted(
+        model.name for model in models if model.tags.get(OURS) == model.name and CHAMPION in model.aliases
+    )
 
 
 def champions() -> list[Champion]:
     """Every task's champion."""
     try:
-        models = _client().search_registered_models(max_results=1000)
-        tasks = [
-            model.name for model in models if model.tags.get(OURS) == model.name and CHAMPION in model.aliases
-        ]
-    except MlflowException:
-        tasks = [folder.name for folder in _models().glob("*") if (folder / CHAMPION).is_file()]
-    return [champion(task) for task in sorted(tasks)]
+        tasks = champion_tasks()
+    except NoRegistry:
+        tasks = [copy.task for copy in copies()]
+    return [champion(task) for task in tasks]
 
 
 def _fetch(task: str, source: str) -> Loaded:
@@ -257,17 +252,14 @@ def _fetch(task: str, source: str) -> Loaded:
 
 def _place(task: str, source: str) -> Path:
     """Where a copy lies: under the logged model's own id, since version numbers start anew in each registry."""
-    return _models() / task / source.rstrip("/").rsplit("/", 1)[-1]
+    return models_folder() / task / source.rstrip("/").rsplit("/", 1)[-1]
 
 
 def _last_served(task: str) -> Champion:
-    remembered = pointed(_models() / task, CHAMPION)
-    if not remembered:
-        raise NoChampion(
-            f"the registry at {tracking_uri()} cannot be reached and no copy of a {task!r} model is on disk"
-        )
-    version, name = remembered.split()
-    return Champion(task, version, read(_models() / task / name))
+    try:
+        return copy_of(task).read()
+    except NoChampion as error:
+        raise NoChampion(f"the registry at {tracking_uri()} cannot be reached and {error}") from error
 
 
 BEGUN = "nothing was changed that is not in the history, and what was begun there is completed by the next promotion"
@@ -283,10 +275,6 @@ def answering(what_now: str = BEGUN) -> Iterator[None]:
         raise NoRegistry(
             f"the registry at {address} does not answer ({error.error_code}); {what_now}"
         ) from error
-
-
-def _models() -> Path:
-    return data_folder() / "models"
 
 
 def _client() -> mlflow.MlflowClient:

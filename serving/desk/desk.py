@@ -62,9 +62,11 @@ class Desk:
         self.refresh()
 
     @classmethod
-    def open(cls) -> "Desk":
-        """Load every champion and the current rows. Raises `NoChampion` when nothing was promoted."""
-        scorers = {champion.task: Scorer(champion) for champion in registry.champions()}
+    def open(cls, scorers: Mapping[str, Scorer] | None = None) -> "Desk":
+        """With these champions, or else with those the registry names, and the current rows. Raises `NoChampion` when
+        nothing was promoted."""
+        if scorers is None:
+            scorers = {champion.task: Scorer(champion) for champion in registry.champions()}
         if not scorers:
             raise NoChampion(
                 "no model has been promoted yet: run `make demo` or `python -m training.train --task TASK`"

@@ -1,6 +1,7 @@
 """A scoring service in a process of its own, for the time of a `with` block."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -29,7 +30,7 @@ def ask(port: int, path: str, body: object = None) -> tuple[int, str]:
 
 
 @contextmanager
-def serving(folder: Path, seconds: float = 90) -> Iterator[int]:
+def serving(folder: Path, seconds: float = 240) -> Iterator[int]:
     """The port of a service that is ready, started in `folder`; it is told to stop, and must, at the end."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -46,7 +47,11 @@ def serving(folder: Path, seconds: float = 90) -> Iterator[int]:
         str(port),
     ]
     with subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        cwd=folder,
+        env=os.environ | {"PROPENSITY_DRAIN_S": "0"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     ) as server:
         try:
             _wait_until_ready(port, time.monotonic() + seconds)
@@ -61,7 +66,7 @@ def _wait_until_ready(port: int, deadline: float) -> None:
         try:
             if ask(port, "/readyz")[0] == 200:
                 return
-        except (urllib.error.URLError, ConnectionError):
+        except OSError:  # nobody listens yet, or the worker is still being loaded
             pass
         time.sleep(0.3)
     raise TimeoutError("the service did not become ready")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.service import Propensity, app
+from serving.service import Propensity, edge
 from tests.serving.server import ask, serving
 from training.artefact import Loaded
 
@@ -23,8 +23,9 @@ def test_it_starts_answers_and_stops(in_shop: Path) -> None:
 
 def test_readiness_is_a_golden_prediction(in_shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     service = Propensity.inner()
+    service.watch.stop()
     assert asyncio.run(service.__is_ready__())
-    scorer = app.state.desk.scorers["churn"]
+    scorer = edge.desk.scorers["churn"]
     churn = scorer.loaded
     off_by_a_bit = Loaded(churn.model, churn.card, churn.digest, churn.golden, churn.expected + 1e-15)
     monkeypatch.setattr(scorer, "loaded", off_by_a_bit)

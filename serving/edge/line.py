@@ -1,0 +1,95 @@
+"""A line of requests before the desk: short, bounded, and honest about how long it would take.
+
+Answers are made by one thread per line, so that the event loop stays free to refuse. Whoever would wait longer than the
+line's patience is refused at once and told when to come back; that costs a fraction of an answer, and those who are let
+in are answered in time (load shedding by expected delay, as against by a fixed number of requests).
+"""
+
+import asyncio
+import math
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from serving.edge.problem import Problem
+
+__all__ = ["Line"]
+
+Made = TypeVar("Made")
+SMOOTHING = 0.1
+LONGEST_RETRY_S = 30
+
+
+class Line:
+    """`patience_s` is the longest expected wait; `most` bounds the number that wait, whatever is expected."""
+
+    def __init__(self, name: str, patience_s: float, most: int, first_guess_s: float) -> None:
+        self.name, self.patience_s, self.most = name, patience_s, most
+        self._took_s = first_guess_s
+        self._busy = False
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+
+    def __len__(self) -> int:
+        """Requests that are being answered or wait."""
+        return len(self._waiting) + self._busy
+
+    @property
+    def expected_wait_s(self) -> float:
+        return len(self) * self._took_s
+
+    def admit(self) -> None:
+        """Raises `Problem` 503 when another request would wait too long. Cheap: asked before a body is read."""
+        wait_s = self.expected_wait_s
+        if self._busy and (wait_s > self.patience_s or len(self._waiting) >= self.most):
+            raise _full(wait_s)
+
+    async def answer(self, work: Callable[[], Made]) -> Made:
+        """What `work` returns, made on the line's thread in its turn."""
+        self.admit()
+        if self._busy:
+            await self._turn()
+        self._busy = True
+        begun = time.perf_counter()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        finally:
+            self._took_s += SMOOTHING * (time.perf_counter() - begun - self._took_s)
+            self._next()
+
+    async def _turn(self) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        joined = time.perf_counter()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._next()
+            raise
+        if time.perf_counter() - joined > 2 * self.patience_s:  # answers take longer than was expected
+            self._next()
+            raise _full(self.expected_wait_s)
+
+    def _next(self) -> None:
+        """Hand the thread to whoever waits longest."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._busy = False
+
+
+def _full(wait_s: float) -> Problem:
+    """Spread over some seconds: those who are refused together shall not come back together."""
+    retry_s = min(math.ceil(wait_s), LONGEST_RETRY_S) + random.randint(0, 2)
+    return Problem(
+        503,
+        "too many requests wait; ask again after the seconds that Retry-After names",
+        headers={"retry-after": str(max(retry_s, 1))},
+        reason="overload",
+    )
