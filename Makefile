@@ -8,7 +8,7 @@ BIN := .venv/bin
 export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help demo serve test check fast slow catalogue constraints clean
+.PHONY: help demo serve test check fast slow faults catalogue constraints clean
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -30,6 +30,9 @@ fast: .venv/ready ## the fast tests
 
 slow: .venv/ready ## the slow tests
 	@$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
+
+faults: .venv/ready ## hostile and generated questions in numbers: 2,000 of each operation, signals under load
+	@PROPENSITY_CASES=2000 $(BIN)/python -m pytest tests/serving/test_generated.py tests/serving/test_under_signals.py tests/serving/edge
 
 bench-%: .venv/ready ## a table of ratios against peers, e.g. bench-quality; also in var/bench
 	@$(BIN)/python -m benchmarks.$*

@@ -60,7 +60,7 @@ class Guarded(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         super().on_header(name, value)
-        self._counted(len(name) + len(value))
+        self._counted(len(name) + len(value) + 4)
 
     def on_headers_complete(self) -> None:
         self._in_time()

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["ask", "serving"]
+__all__ = ["ask", "free_port", "serving"]
 
 
 def ask(port: int, path: str, body: object = None) -> tuple[int, str]:
@@ -29,12 +29,17 @@ def ask(port: int, path: str, body: object = None) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 @contextmanager
 def serving(folder: Path, seconds: float = 240) -> Iterator[int]:
     """The port of a service that is ready, started in `folder`; it is told to stop, and must, at the end."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
+    port = free_port()
     command = [
         sys.executable,
         "-m",
