@@ -4,9 +4,10 @@ from datetime import datetime
 
 import msgspec
 
-from serving.contract.words import ModelUsed
+from serving.contract.words import ModelUsed, TaskName
 
 __all__ = [
+    "CardRequest",
     "Catalogue",
     "FeatureDescribed",
     "Figure",
@@ -71,6 +72,12 @@ class Group(msgspec.Struct, frozen=True, omit_defaults=True):
     promised: float
     happened: int
     roc_auc: float | None = None
+
+
+class CardRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The page of the model that serves a task."""
+
+    task: TaskName
 
 
 class ModelCard(msgspec.Struct, frozen=True):

@@ -80,13 +80,17 @@ else:
 
 class EventsRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Scores of one customer as of a moment, from events that are posted: added to the `stored` history, or standing for
-    all of it (`given`). Events that happened or were known at `as_of` or later do not count."""
+    all of it (`given`). Events that happened or were known at `as_of` or later do not count. The same
+    `idempotency_key` gives the same answer and score ids for a day, whatever repeats the request."""
 
     customer_id: CustomerId
     as_of: Instant
     events: Events
     history: Literal["stored", "given"] = "stored"
     tasks: Tasks | None = None
+    idempotency_key: (
+        Annotated[str, msgspec.Meta(min_length=8, max_length=64, pattern=r"^[\x21-\x7e]+(?!\n)$")] | None
+    ) = None
 
 
 FeatureName = Annotated[str, msgspec.Meta(min_length=1, max_length=80, pattern=r"^[a-z][a-z0-9_]*(?!\n)$")]

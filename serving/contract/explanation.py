@@ -7,9 +7,15 @@ import msgspec
 
 from features.reasons import Reason
 from serving.contract.scores import Chance
-from serving.contract.words import Grade
+from serving.contract.words import Grade, ScoreId
 
-__all__ = ["Contribution", "Explanation", "Input"]
+__all__ = ["Contribution", "Explanation", "ExplanationRequest", "Input"]
+
+
+class ExplanationRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """A score that was given, by its id."""
+
+    score_id: ScoreId
 
 
 class Input(msgspec.Struct, frozen=True):

@@ -103,11 +103,6 @@ class Desk:
             if scorer.model is scorer.loaded.model:
                 scorer.quicken(sample)
 
-    @property
-    def purposes(self) -> dict[str, str]:
-        """For what each task's scores are used."""
-        return {task: scorer.card.purpose for task, scorer in self.scorers.items()}
-
     def day(self) -> Day:
         """The day a request sees: the one that is there, unless the pointer has moved and nobody is loading already."""
         if self._day.name != pointed(self.folder) and not self._loading.locked():
@@ -145,15 +140,13 @@ class Desk:
         asked: EventsRequest,
         allowed: Collection[str] | None = None,
         asker: str = "",
-        idempotency_key: str | None = None,
     ) -> ScoresAnswer:
         """Scores of one customer from posted events, as of a moment. The same request under the same key of the same `asker` has
         one answer, whatever repeats it. Raises `Refused` for what cannot be believed, pointing at it."""
-        if idempotency_key is None:
+        key = asked.idempotency_key
+        if key is None:
             return self._events(asked, allowed)
-        return self.repeats.once(
-            asker, idempotency_key, asked, self.clock(), lambda: self._events(asked, allowed)
-        )
+        return self.repeats.once(asker, key, asked, self.clock(), lambda: self._events(asked, allowed))
 
     def _events(self, asked: EventsRequest, allowed: Collection[str] | None) -> ScoresAnswer:
         champions, day, now = self.scorers, self.day(), self.clock()

@@ -111,6 +111,7 @@ def _system_operations(schemas: dict[Any, Any]) -> dict[str, Any]:
         "/metrics": ("Figures for Prometheus. Roles: operator.", "text/plain", {"type": "string"}),
         "/openapi.json": ("This document", "application/json", anything),
         "/docs": ("This document as a page", "text/html", {"type": "string"}),
+        "/console": ("A page for people: customers, lists, models", "text/html", {"type": "string"}),
     }
     operations = {}
     for row in SYSTEM:

@@ -13,6 +13,7 @@ import msgspec
 
 from features.errors import PropensityError
 from serving.call import ROLES, Role
+from serving.console import console
 from serving.edge import metrics
 from serving.edge.problem import Problem
 
@@ -93,6 +94,11 @@ async def _docs(edge: "Edge") -> Reply:
     return Reply(page(_document(edge.routes)).encode(), "text/html; charset=utf-8", NOTHING_FROM_OUTSIDE)
 
 
+async def _console(_: "Edge") -> Reply:
+    content, policy = console()
+    return Reply(content, "text/html; charset=utf-8", {"content-security-policy": policy})
+
+
 def _document(routes: Any) -> dict[str, Any]:
     from serving.edge.openapi import document  # noqa: PLC0415  not needed to answer, and made of this table
 
@@ -106,4 +112,5 @@ SYSTEM: tuple[System, ...] = (
     System(path="/metrics", may=frozenset({"operator"}), answer=_metrics),
     System(path="/openapi.json", may=ALL, answer=_openapi),
     System(path="/docs", may=ALL, answer=_docs, page=True),
+    System(path="/console", may=ALL, answer=_console, page=True),
 )

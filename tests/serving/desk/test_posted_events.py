@@ -209,14 +209,14 @@ def test_what_is_not_of_the_form_is_not_decoded(body: Any) -> None:
 
 
 def test_repeats_under_a_key_have_one_answer(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    request = asked(events={"orders": [order("new", "2024-06-18T10:00:00Z")]})
+    key = {"idempotency_key": "key-00001"}
+    request = asked(events={"orders": [order("new", "2024-06-18T10:00:00Z")]}, **key)
     written = []
     really = ScoreLog.write
     monkeypatch.setattr(ScoreLog, "write", lambda *given: written.append(1) or really(*given))
     answers: list[Any] = []
     threads = [
-        threading.Thread(target=lambda: answers.append(desk.events(request, None, "crm", "key-00001")))
-        for _ in range(8)
+        threading.Thread(target=lambda: answers.append(desk.events(request, None, "crm"))) for _ in range(8)
     ]
     for thread in threads:
         thread.start()
@@ -226,15 +226,15 @@ def test_repeats_under_a_key_have_one_answer(desk: Desk, monkeypatch: pytest.Mon
     assert {msgspec.json.encode(answer) for answer in answers} == {msgspec.json.encode(answers[0])}
     assert len(written) == 2  # one record per task
     with pytest.raises(Refused) as refused:
-        desk.events(asked(), None, "crm", "key-00001")
+        desk.events(asked(**key), None, "crm")
     assert refused.value.status == 422
     ours = {one.score_id for one in answers[0].scores}
-    others = desk.events(request, None, "another asker", "key-00001")
+    others = desk.events(request, None, "another asker")
     assert not ours & {one.score_id for one in others.scores}
     desk.clock = lambda: NOW + timedelta(days=1)
-    assert desk.events(request, None, "crm", "key-00001") == answers[0]
+    assert desk.events(request, None, "crm") == answers[0]
     desk.clock = lambda: NOW + timedelta(days=2)
-    assert not ours & {one.score_id for one in desk.events(request, None, "crm", "key-00001").scores}
+    assert not ours & {one.score_id for one in desk.events(request, None, "crm").scores}
 
 
 def what_if(desk: Desk, **body: Any) -> Any:

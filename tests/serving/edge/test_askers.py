@@ -28,15 +28,25 @@ from serving.routes import ROUTES
 from tests.serving.edge.counter import client, edge
 
 MAY = """
-                        crm  adviser  scientist  operator  nobody
-GET  /livez              x      x         x          x        x
-GET  /healthz            x      x         x          x        x
-GET  /readyz             x      x         x          x
-GET  /metrics                                        x
-GET  /openapi.json       x      x         x          x
-GET  /docs               x      x         x          x
-POST /v1/scores          x      x         x
-GET  /v1/tasks           x      x         x          x
+                                                crm  adviser  scientist  operator  nobody
+GET  /livez                                      x      x         x          x        x
+GET  /healthz                                    x      x         x          x        x
+GET  /readyz                                     x      x         x          x
+GET  /metrics                                                                x
+GET  /openapi.json                               x      x         x          x
+GET  /docs                                       x      x         x          x
+POST /v1/scores                                  x      x         x
+GET  /v1/tasks                                   x      x         x          x
+POST /v1/scores/events                           x      x         x
+POST /v1/scores/what-if                                 x         x
+POST /v1/lists                                   x                x
+GET  /v1/explanations/{score_id}                 x      x         x
+GET  /v1/customers/{customer_id}/history                x         x
+GET  /v1/models/{task}                           x      x         x          x
+GET  /v1/features                                x      x         x          x
+GET  /v1/filters                                 x      x         x
+GET  /v1/drift                                   x      x         x          x
+GET  /console                                    x      x         x          x
 """
 
 
@@ -45,9 +55,9 @@ def declared() -> dict[str, set[str]]:
     places = {name: first.index(name) + len(name) // 2 for name in first.split()}
     said = {}
     for row in rows:
-        marks = [match.start() for match in re.finditer(r"\bx\b", row[20:])]
-        near = {min(places, key=lambda name: abs(places[name] - mark - 20)) for mark in marks}
-        said[" ".join(row[:20].split())] = near
+        marks = [match.start() for match in re.finditer(r"\bx\b", row[44:])]
+        near = {min(places, key=lambda name: abs(places[name] - mark - 44)) for mark in marks}
+        said[" ".join(row[:44].split())] = near
     return said
 
 
