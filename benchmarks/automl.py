@@ -28,9 +28,10 @@ from benchmarks.carmaker import loaded
 from benchmarks.quality import studies
 from benchmarks.record import write
 from features.warehouse import Warehouse, connect
+from training.blend import fit_both
 from training.dataset import Dataset, Parts, dataset, split, telling
 from training.metrics import auc
-from training.model import fit, numbers
+from training.model import numbers
 from training.plan import Plan, plan
 from training.resampling import Estimate, mean_by_customer
 from training.task import Task
@@ -131,11 +132,11 @@ def measured(case: Case, automl: Callable[[], Any], runs: int, seconds: float) -
 
 
 def ours(case: Case, seed: int) -> Run:
-    """The small fixed model, fitted and calibrated as in a training run."""
+    """The small fixed model with its line, fitted and calibrated as in a training run."""
 
     def made() -> tuple[np.ndarray, str]:
-        model = fit(case.parts.fit, case.parts.calibrate, case.data.names, case.task.answers,
-                    categories=case.categories, parameters={"seed": seed, "num_threads": 1})  # fmt: skip
+        model = fit_both(case.parts.fit, case.parts.calibrate, case.data.names, case.task.answers,
+                         categories=case.categories, parameters={"seed": seed, "num_threads": 1})  # fmt: skip
         return model.probabilities(numbers(case.parts.test, case.data.names)), ""
 
     return _timed(made)

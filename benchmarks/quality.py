@@ -19,10 +19,11 @@ from lightgbm import LGBMClassifier
 
 from benchmarks.record import record
 from features.warehouse import Warehouse, connect
+from training.blend import fit_both
 from training.challenger import fit_linear, linear_probabilities
 from training.dataset import Dataset, Parts, dataset, split, telling
 from training.metrics import auc, average_precision, brier, lift_at, log_loss
-from training.model import fit, numbers
+from training.model import numbers
 from training.plan import plan
 from training.task import Task
 from training.tasks import task_named
@@ -82,7 +83,7 @@ def scores(task: Task, data: Dataset, parts: Parts, seed: int) -> Scores:
     default = LGBMClassifier(verbosity=-1, random_state=seed, n_jobs=1)
     default.fit(numbers(everything, data.names), everything["outcome"])
     return {
-        "ours": fit(
+        "ours": fit_both(
             parts.fit, parts.calibrate, data.names, task.answers, parameters={"seed": seed}
         ).probabilities(tested),
         "recency": task.rules[0].score(parts.test),

@@ -22,7 +22,6 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
@@ -32,15 +31,17 @@ from rich.table import Table
 from benchmarks.carmaker import loaded
 from benchmarks.record import write
 from features.warehouse import connect
+from training.blend import fit_both
 from training.comparison import compare
 from training.dataset import Dataset, Parts, dataset, split
-from training.model import Model, fit, numbers
-from training.plan import plan
+from training.model import Model, numbers
+from training.plan import Plan, plan
 from training.search import inner, search
 from training.tasks import TASKS, task_named
 
 TASK = replace(next(task for task in TASKS if task.name == "purchase_intent"), horizons_days=(28, 56))
 DATES = [datetime(2023, 1, 4) + timedelta(days=28 * n) for n in range(18)]
+PLANNED = Plan(tuple(DATES[:15]), tuple(DATES[:15]), tuple(DATES[15:]), "in time", everyone=True)
 REAL_DATES = 15
 ALLOWED = {"seconds": 90.0, "study, seconds": 1800.0, "GiB": 8.0}
 app = typer.Typer(add_completion=False)
@@ -164,16 +165,12 @@ def _block(
 
 
 def _parts(folder: Path) -> tuple[Parts, list[str]]:
-    """The file as a frame, cut in time: twelve dates teach, three calibrate, three test."""
+    """The file as a frame, cut as a plan does: fifteen dates to learn from and calibrate on, by customer; three test."""
     table = pq.read_table(folder / "moments.parquet")
     names = [name for name in table.column_names if name.startswith("column_")]
     frame = table.to_pandas(split_blocks=True, self_destruct=True)
     del table
-    part = pd.Series(
-        np.select(
-            [frame["as_of"].isin(DATES[:12]), frame["as_of"].isin(DATES[12:15])], ["fit", "calibrate"], "test"
-        )
-    )
+    part = PLANNED.parts(frame["customer_id"], frame["as_of"])
     fitted, calibrated, tested = (frame[part == name] for name in ("fit", "calibrate", "test"))
     return Parts(fitted, calibrated, tested, {}), names
 
@@ -183,7 +180,7 @@ def _model(folder: Path, *_: int) -> dict[str, Any]:
     with step("read and cut"):
         parts, names = _parts(folder)
     with step("fit and calibrate"):
-        model = fit(parts.fit, parts.calibrate, names, TASK.answers)
+        model = fit_both(parts.fit, parts.calibrate, names, TASK.answers)
     with step("score the test"):
         said = model.probabilities(numbers(parts.test, names))
     with step("figures with intervals"):
@@ -196,12 +193,12 @@ def _study(folder: Path, _moments: int, _columns: int, trials: int, *_: int) -> 
     step = Steps()
     with step("read and cut"):
         parts, names = _parts(folder)
-        cut = inner(TASK, parts.fit, DATES[:12])
+        cut = inner(TASK, parts.fit, DATES[:15])
     with step(f"{trials} trials"):
         found = search(TASK, cut, names, [], trials=trials, folder=folder / "studies", stagnant=0)
     with step("best, fitted on all"):
-        best: Model = fit(parts.fit, parts.calibrate, names, TASK.answers,
-                          parameters=found.best.parameters, rounds=found.best.rounds)  # fmt: skip
+        best: Model = fit_both(parts.fit, parts.calibrate, names, TASK.answers,
+                               parameters=found.best.parameters, rounds=found.best.rounds)  # fmt: skip
     told = f"{len(cut.learn):,} to learn, {len(cut.calibrate):,} to stop by, {len(cut.judge):,} to judge"
     return step.told(told, trials=found.trials.to_dict("records"), digest=best.digest)
 
@@ -223,7 +220,7 @@ def _real(folder: Path, *_: int) -> dict[str, Any]:
     with step("cut"):
         parts = split(data, planned)
     with step("fit and calibrate"):
-        model = fit(
+        model = fit_both(
             parts.fit, parts.calibrate, [n for n in data.names if n not in parts.levels], task.answers
         )
     told = f"{len(data.frame):,} moments x {len(data.names)} features, {len(parts.fit):,} to fit on"

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 ROOT = Path(__file__).parent.parent
 PROJECT = load_project(str(ROOT))
-NEEDED = {"main", "features", "train", "tune", "evaluate", "promote", "score"}
+NEEDED = {"main", "features", "train", "tune", "evaluate", "promote", "monitor", "score"}
+SECOND_NAMES = {"main": "demo", "features": "nightly", "score": "batch"}
 
 
 def command_of(entry_point: str) -> tuple[str, list[str], click.Command]:
@@ -30,13 +31,15 @@ def options(command: click.Command) -> dict[str, click.Parameter]:
 
 def test_the_jobs_have_entry_points_named_as_their_modules() -> None:
     assert set(PROJECT._entry_points) >= NEEDED
-    modules = {name: command_of(name)[0] for name in PROJECT._entry_points}
-    for name, module in modules.items():
-        if module.startswith("training."):
-            assert module == f"training.{name}"
-    assert modules["main"] == "worlds.demo"
-    assert modules["features"] == "features.nightly"
-    assert modules["score"] == "serving.batch"
+    for name in PROJECT._entry_points:
+        assert command_of(name)[0].split(".")[-1] == SECOND_NAMES.get(name, name)
+
+
+@pytest.mark.parametrize("name", sorted(SECOND_NAMES))
+def test_a_second_name_is_the_same_entry_point(name: str) -> None:
+    one, other = (PROJECT.get_entry_point(called) for called in (name, SECOND_NAMES[name]))
+    assert one.compute_command({}, None) == other.compute_command({}, None)
+    assert one.parameters.keys() == other.parameters.keys()
 
 
 @pytest.mark.parametrize("name", sorted(PROJECT._entry_points))

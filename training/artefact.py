@@ -1,6 +1,7 @@
 """A model as files: text and JSON, hashed, never pickled.
 
     booster.txt      LightGBM's text format
+    line.json        the line beside the trees, and its share of the margins
     card.json        the card, with the calibration
     golden.json      artificial rows with the probabilities they must get by outcome and horizon, bit for bit
     baseline.json    how the learned customers were spread, for `training.drift` to compare others with
@@ -13,6 +14,7 @@ changed digit would score wrongly without a word.
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import lightgbm as lgb
 import msgspec
@@ -22,13 +24,17 @@ from features.digest import sha256_of
 from features.errors import BadModel
 from training.card import Card
 from training.drift import Baseline
+from training.line import Line
 from training.model import Model
 
 __all__ = ["MANIFEST", "Loaded", "golden_rows", "read", "write"]
 
 FILES = ("booster.txt", "card.json", "golden.json")
+LINE = "line.json"
 BASELINE = "baseline.json"
+AT_WILL = (LINE, BASELINE)  # of trees alone there is no line; a model without a baseline cannot be watched
 MANIFEST = "MANIFEST.json"
+Form = TypeVar("Form")
 
 
 @dataclass(frozen=True)
@@ -74,9 +80,10 @@ def write(
         "probabilities": expected.tolist(),
     }
     (folder / "golden.json").write_text(json.dumps(cases))
-    if baseline is not None:
-        (folder / BASELINE).write_bytes(msgspec.json.encode(baseline))
-    written = [*FILES, *([BASELINE] if baseline is not None else [])]
+    for name, kept in ((LINE, model.line), (BASELINE, baseline)):
+        if kept is not None:
+            (folder / name).write_bytes(msgspec.json.encode(kept))
+    written = [*FILES, *(name for name in AT_WILL if (folder / name).exists())]
     hashes = {name: sha256_of(folder / name) for name in written}
     (folder / MANIFEST).write_text(json.dumps(hashes, indent=1))
     return folder
@@ -91,8 +98,7 @@ def read(folder: Path) -> Loaded:
         manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=dict[str, str])
     except (OSError, msgspec.DecodeError) as error:
         raise BadModel(f"{folder} holds no readable {MANIFEST}: it is not a model of ours") from error
-    watched = BASELINE in manifest
-    for name in (*FILES, BASELINE) if watched else FILES:
+    for name in (*FILES, *(name for name in AT_WILL if name in manifest)):
         if not (folder / name).is_file():
             raise BadModel(f"{folder / name} is missing; fetch the model again")
         if manifest.get(name) != sha256_of(folder / name):
@@ -101,14 +107,18 @@ def read(folder: Path) -> Loaded:
             )
     try:
         card = Card.from_json((folder / "card.json").read_bytes())
+        line, baseline = _read(folder, LINE, manifest, Line), _read(folder, BASELINE, manifest, Baseline)
     except msgspec.ValidationError as error:
-        raise BadModel(f"{folder / 'card.json'} has another form than this version reads: {error}") from error
+        raise BadModel(f"{folder} has files of another form than this version reads: {error}") from error
     booster = lgb.Booster(model_str=(folder / "booster.txt").read_text())
-    model = Model(booster, tuple(card.features), card.answers, card.hazards)
+    model = Model(booster, tuple(card.features), card.answers, card.hazards, line)
     cases = json.loads((folder / "golden.json").read_text())
     golden = np.array([[np.nan if v is None else v for v in row] for row in cases["rows"]], dtype=np.float64)
-    baseline = msgspec.json.decode((folder / BASELINE).read_bytes(), type=Baseline) if watched else None
     expected = np.array(cases["probabilities"])
     loaded = Loaded(model, card, sha256_of(folder / MANIFEST), golden, expected, baseline)
     loaded.self_test()
     return loaded
+
+
+def _read(folder: Path, name: str, manifest: dict[str, str], form: type[Form]) -> Form | None:
+    return msgspec.json.decode((folder / name).read_bytes(), type=form) if name in manifest else None

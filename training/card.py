@@ -74,7 +74,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     `trained_through` the end of the last outcome window that was learned from; `certificate` the seal of its leak
     certificate; `settings` the numbers that shaped the trees, `settings_by` who chose them, in words;
     `tested` whom the test asks about: others than the fit, everyone at later dates, or a list; `too_good` why the
-    figure is not believed, where it is not; `worth` what a contact costs and an outcome is worth, where the task says."""
+    figure is not believed, where it is not; `worth` what a contact costs and an outcome is worth, where the task says;
+    `line_share` how much of the margin is the line's, the rest being the trees'."""
 
     task: str
     question: str
@@ -114,6 +115,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     segments: list[InSegment] = []
     too_good: str = ""
     worth: Worth | None = None
+    line_share: float = 0.0
 
     @property
     def in_time(self) -> bool:
@@ -154,6 +156,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
             f"windows         {', '.join(map(str, self.horizons_days))} days after a gap of {self.gap_days}",
             f"features        {len(self.features)}",
             f"trees           {', '.join(f'{name} {value:.4g}' for name, value in self.settings.items()) or '-'}",
+            f"line            makes {self.line_share:.0%} of the margin, the trees the rest",
             f"chosen by       {self.settings_by or '-'}",
             f"learned from    {self.rows_fit:,} moments, outcomes through {self.trained_through:%Y-%m-%d}",
             f"kept apart      {self.cut}",

@@ -1,8 +1,9 @@
-"""The model: one small fixed LightGBM per task, and a few numbers that make its margins coherent probabilities.
+"""The model: one small fixed LightGBM per task, a line beside it, and a few numbers that make margins coherent probabilities.
 
 The booster learns which outcome happens within the longest horizon; its margin (one per competing outcome, over
 "nothing") drives the hazards of all intervals (see `training.hazards`), which are fitted on rows it has not seen. So
-every horizon comes from one model, and one tree-SHAP per row explains them all.
+every horizon comes from one model, and one tree-SHAP per row explains them all. Where a line is fitted beside it
+(`training.line`, `training.blend`), the margin is the weighted mean of both, and so is what explains it.
 
 Measured against a booster per horizon and outcome, a chain of boosters by interval, and one booster over moment x
 interval (`make bench-horizons`; log loss, ours over theirs, mean over horizons and outcomes, out of sample): CDNOW .993 to
@@ -15,6 +16,7 @@ No class weights: they ruin probabilities.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import lightgbm as lgb
 import msgspec
@@ -24,6 +26,7 @@ import pandas as pd
 from features.errors import NotTrainable
 from training.bins import Bins, binned
 from training.hazards import Hazards, fit_hazards
+from training.line import Line
 
 __all__ = [
     "FIXED",
@@ -33,7 +36,9 @@ __all__ = [
     "Answers",
     "Model",
     "Settings",
+    "blended",
     "fit",
+    "grow",
     "margins_of",
     "numbers",
 ]
@@ -90,22 +95,32 @@ class Answers:
 
 @dataclass(frozen=True)
 class Model:
-    """A booster over `names`, in that order, and its calibration. Rows are float64 arrays, missing is NaN."""
+    """A booster over `names`, in that order, its calibration, and the line beside it, where there is one, with its share of
+    the margins. Rows are float64 arrays, missing is NaN."""
 
     booster: lgb.Booster
     names: tuple[str, ...]
     answers: Answers
     hazards: Hazards
+    line: Line | None = None
 
     @property
     def digest(self) -> str:
         """SHA-256 of what it computes with: the same data, settings and threads give the same."""
         trees = self.booster.model_to_string(num_iteration=-1).encode()
-        return hashlib.sha256(trees + msgspec.json.encode(self.hazards)).hexdigest()
+        beside = msgspec.json.encode(self.line) if self.line else b""
+        return hashlib.sha256(trees + msgspec.json.encode(self.hazards) + beside).hexdigest()
+
+    @property
+    def reads(self) -> np.ndarray:
+        """Which of the columns can change a score (0/1): those that trees split on, or that the line has an effect of."""
+        split = np.asarray(self.booster.feature_importance() > 0)
+        return split if self.line is None else split | self.line.reads
 
     def margins(self, rows: np.ndarray) -> np.ndarray:
         """(rows x outcomes): how strongly each outcome stands against nothing."""
-        return margins_of(self.booster, rows)
+        trees = margins_of(self.booster, rows)
+        return trees if self.line is None else blended(trees, self.line.margins(rows), self.line.share)
 
     def outlook(self, rows: np.ndarray) -> np.ndarray:
         """(rows x horizons x kinds) calibrated probabilities, coherent; the same bits alone or among others."""
@@ -123,7 +138,7 @@ class Model:
 
     def contributions(self, rows: np.ndarray) -> np.ndarray:
         """Each feature's part of the log-odds (rows x names) and, last, the base they start from; exact tree SHAP
-        values (Lundberg et al. 2020).
+        values (Lundberg et al. 2020), and the line's own effects beside them.
 
         A row's sum is its log-odds within the first horizon, `leaning`. Hazards of later intervals rise with the same
         margin, so what raises the one raises the others. With several wanted outcomes theirs are weighted by their
@@ -133,6 +148,9 @@ class Model:
         parts = np.asarray(self.booster.predict(rows, pred_contrib=True), dtype=np.float64)
         parts = parts.reshape(len(rows), -1, width)
         parts = parts if outcomes == 1 else parts[:, 1:] - parts[:, :1]
+        if self.line is not None:
+            parts[:, :, :-1] = blended(parts[:, :, :-1], self.line.effects(rows), self.line.share)
+            parts[:, :, -1] = blended(parts[:, :, -1], np.asarray(self.line.bases), self.line.share)
         parts *= np.asarray(self.hazards.slopes[0])[None, :, None]
         parts[:, :, -1] += np.asarray(self.hazards.intercepts[0])
         found = (parts * self._shares(rows)[:, :, None]).sum(axis=1)
@@ -153,6 +171,11 @@ class Model:
         chances = self.outlook(rows)[:, -1, :].copy()
         chances[:, [n for n in range(chances.shape[1]) if n not in self.answers.wanted]] = 0.0
         return np.asarray(chances / chances.sum(axis=1, keepdims=True))
+
+
+def blended(trees: np.ndarray, line: np.ndarray, share: float) -> np.ndarray:
+    """Margins, or parts of them, of trees and line together."""
+    return np.asarray((1.0 - share) * trees + share * line)
 
 
 def margins_of(booster: lgb.Booster, rows: np.ndarray) -> np.ndarray:
@@ -179,30 +202,59 @@ def fit(
     patience: int = 0,
     shared: Bins | None = None,
 ) -> Model:
-    """Fit the booster on one part and its calibration on another; frames as `training.dataset` makes them, with `kind`
-    and `interval`. `categories` are the names whose numbers stand for levels. With `patience`, trees stop growing once
+    """Fit the trees on one part and their calibration on another, without a line; frames as `training.dataset` makes them,
+    with `kind` and `interval`. `categories` are the names whose numbers stand for levels. With `patience`, trees stop growing once
     that many have not lowered the log loss on the calibration part. `shared` holds both parts in bins already.
 
     Raises `NotTrainable` when there is nothing to tell customers apart by, or when the calibration part
     contradicts the fit.
     """
-    # Threads that wait for each other cost more than they bring on a small table, most of all on a busy machine.
-    threads = 1 if len(fitted_on) * len(names) < SMALL_CELLS else 0
-    if not names:
-        raise NotTrainable(NOTHING_TELLS)
-    table = shared.learn if shared else binned(fitted_on, names, categories)
-    classes = len(answers.kinds) + 1
-    several = {"objective": "multiclass", "num_class": classes} if classes > 2 else {}
+    table = shared.learn if shared else _table(fitted_on, names, categories)
     stopping = {}
     if patience:
         held_back = shared.stop if shared else binned(calibrated_on, names, categories, table)
         stopping = {"valid_sets": [held_back], "callbacks": [lgb.early_stopping(patience, verbose=False)]}
-    settings = {**PARAMETERS, **several, "num_threads": threads, **(parameters or {})}
-    booster = lgb.train(settings, table, num_boost_round=rounds, **stopping)
-    if booster.num_trees() == 0 or not np.any(booster.feature_importance()):
-        raise NotTrainable(NOTHING_TELLS)
+    booster = _grown(table, len(fitted_on), len(answers.kinds), parameters, rounds, **stopping)
     margins = margins_of(booster, numbers(calibrated_on, names))
     kind, interval = (calibrated_on[name].to_numpy() for name in ("kind", "interval"))
     return Model(
         booster, tuple(names), answers, fit_hazards(margins, kind, interval, len(answers.horizons_days))
     )
+
+
+def grow(
+    rows: pd.DataFrame,
+    names: Sequence[str],
+    outcomes: int,
+    *,
+    categories: Sequence[str] = (),
+    parameters: Mapping[str, object] | None = None,
+    rounds: int = ROUNDS,
+) -> lgb.Booster:
+    """The trees alone, whose margins are not yet probabilities. Raises `NotTrainable` when there is nothing to tell customers
+    apart by."""
+    return _grown(_table(rows, names, categories), len(rows), outcomes, parameters, rounds)
+
+
+def _table(rows: pd.DataFrame, names: Sequence[str], categories: Sequence[str]) -> lgb.Dataset:
+    if not names:
+        raise NotTrainable(NOTHING_TELLS)
+    return binned(rows, names, categories)
+
+
+def _grown(
+    table: lgb.Dataset,
+    rows: int,
+    outcomes: int,
+    parameters: Mapping[str, object] | None,
+    rounds: int,
+    **stopping: Any,
+) -> lgb.Booster:
+    # Threads that wait for each other cost more than they bring on a small table, most of all on a busy machine.
+    threads = 1 if rows * len(table.feature_name) < SMALL_CELLS else 0
+    several = {"objective": "multiclass", "num_class": outcomes + 1} if outcomes > 1 else {}
+    settings = {**PARAMETERS, **several, "num_threads": threads, **(parameters or {})}
+    booster = lgb.train(settings, table, num_boost_round=rounds, **stopping)
+    if booster.num_trees() == 0 or not np.any(booster.feature_importance()):
+        raise NotTrainable(NOTHING_TELLS)
+    return booster

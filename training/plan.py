@@ -1,10 +1,13 @@
 """Which moments teach, calibrate and test: an honest cut, drawn before a feature is computed.
 
-    fit ──[window]──► calibrate ──[window]──► test          in time: no window reaches into the next part
-    two thirds of customers    the other third              by customer: nobody is tested whom the fit has seen
+    fit and calibration ──[window]──► test        in time: no window that is learned from reaches into the test
+    two thirds of customers      the other third  by customer: nobody is tested whom the fit has seen
 
-A window runs until the outcome is settled, gap included. Where the history is too short for that, the parts share
-their dates and are cut by customer alone, and the plan says so. A random cut of rows is not offered: it flatters.
+A window runs until the outcome is settled, gap included. Fit and calibration share their dates, up to the latest that are
+closed, and have customers of their own, so that the model knows the latest customs. (Calibrated a whole window after the
+fit, it learned from dates a window older: the invented carmaker's purchase_intent, ROC AUC .780 instead of .802.) Where the
+history is too short for a window before the test, the test shares the dates, too, and the plan says so. A random cut of
+rows is not offered: it flatters.
 """
 
 import hashlib
@@ -26,9 +29,7 @@ STEP_DAYS = 28
 # history leaves too few dates, the short one must do.
 HISTORY_DAYS = (180, 90)
 ENOUGH_LONG_DATES = 3
-MOST_FIT_DATES = 12
-ENOUGH_FIT_DATES = 6
-CALIBRATION_DATES = 3
+MOST_FIT_DATES = 24
 TEST_DATES = 3
 MOST_OCCASIONS = 36
 FIT_SHARE = 2 / 3
@@ -136,33 +137,18 @@ def plan(
 def _before(
     task: Task, calendar: _Calendar, several: list[datetime], histories: tuple[datetime, datetime]
 ) -> Plan | None:
-    """The best plan whose fit ends a whole window before the tests; None where there is no room.
+    """The best plan that learns from nothing but what was settled before the tests; None where there is no room.
 
     More dates to learn from count more than a longer history, and that more than several dates of the test.
     """
+    cut = "in time; fit and calibration by customer at the same dates"
     for earliest, enough in zip(histories, (ENOUGH_LONG_DATES, 1), strict=True):
-        if task.occasions is not None:
-            break  # of few and unequal dates none can be spared for calibration alone
+        if task.occasions is not None and enough > 1:
+            continue  # of few and unequal dates none can be spared
         for tests in (several, several[-1:]):
-            made = _in_three(task, calendar, tests, earliest)
-            if made and len(made.fit) >= enough:
-                return made
-    for earliest in histories if task.occasions is None else histories[1:]:
-        for tests in (several, several[-1:]):
-            if same := calendar.back(tests[0] - task.window, earliest):
-                cut = "in time; fit and calibration by customer at the same dates"
-                return Plan(tuple(same), tuple(same), tuple(tests), cut)
-    return None
-
-
-def _in_three(task: Task, calendar: _Calendar, tests: list[datetime], earliest: datetime) -> Plan | None:
-    """Fit, calibration and test one after the other, a whole window apart."""
-    several = calendar.back(tests[0] - task.window, earliest, CALIBRATION_DATES)[-CALIBRATION_DATES:]
-    for calibrate, enough in ((several, ENOUGH_FIT_DATES), (several[-1:], 1)):
-        fit = calendar.back(calibrate[0] - task.window, earliest) if calibrate else []
-        if len(fit) >= enough:
-            cut = "in time, and by customer between fit and calibration"
-            return Plan(tuple(fit), tuple(calibrate), tuple(tests), cut)
+            same = tuple(calendar.back(tests[0] - task.window, earliest))
+            if len(same) >= enough:
+                return Plan(same, same, tuple(tests), cut)
     return None
 
 

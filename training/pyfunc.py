@@ -7,6 +7,7 @@ pickled. It stands alone: LightGBM and NumPy are all it imports. Our own service
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import lightgbm as lgb
 import mlflow
@@ -21,12 +22,16 @@ class Propensity(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     def load_context(self, context: mlflow.pyfunc.PythonModelContext) -> None:
         folder = Path(context.artifacts["model"])
         manifest = json.loads((folder / "MANIFEST.json").read_text())
-        text = (folder / "booster.txt").read_bytes()
-        if hashlib.sha256(text).hexdigest() != manifest["booster.txt"]:
-            raise ValueError("booster.txt is not what was registered (SHA-256 differs)")
+        read = {
+            name: (folder / name).read_bytes() for name in ("booster.txt", "line.json") if name in manifest
+        }
+        for name, text in read.items():
+            if hashlib.sha256(text).hexdigest() != manifest[name]:
+                raise ValueError(f"{name} is not what was registered (SHA-256 differs)")
         card = json.loads((folder / "card.json").read_text())
         self.card, self.names = card, list(card["features"])
-        self.booster = lgb.Booster(model_str=text.decode())
+        self.booster = lgb.Booster(model_str=read["booster.txt"].decode())
+        self.line = json.loads(read["line.json"]) if "line.json" in read else None
 
     def predict(self, context: object, model_input: pd.DataFrame) -> pd.DataFrame:  # noqa: ARG002
         card = self.card
@@ -43,9 +48,28 @@ class Propensity(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         for name, levels in self.card["levels"].items():
             places = {level: float(place) for place, level in enumerate(levels)}
             numbers[name] = numbers[name].map(places).astype("float64")
-        raw = self.booster.predict(numbers.to_numpy(dtype=np.float64, na_value=np.nan), raw_score=True)
-        raw = np.asarray(raw, dtype=np.float64)
-        return raw[:, None] if raw.ndim == 1 else np.asarray(raw[:, 1:] - raw[:, :1])
+        values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+        raw = np.asarray(self.booster.predict(values, raw_score=True), dtype=np.float64)
+        trees = raw[:, None] if raw.ndim == 1 else np.asarray(raw[:, 1:] - raw[:, :1])
+        if self.line is None:
+            return trees
+        share = self.line["share"]
+        return np.asarray((1.0 - share) * trees + share * self._along(self.line, values))
+
+    def _along(self, line: dict[str, Any], rows: np.ndarray) -> np.ndarray:
+        """What `training.line` does, operation by operation."""
+        rows = np.ascontiguousarray(rows)
+        missing = np.isnan(rows)
+        logs = np.clip(np.sign(rows) * np.log1p(np.abs(rows)), line["low"], line["high"])
+        held = np.where(missing, 0.0, logs)[:, None, :]
+        found = held * np.asarray(line["slopes"]) + np.asarray(line["starts"])
+        for place, effects in (
+            (int(place), np.asarray(effects)) for place, effects in line["levels"].items()
+        ):
+            level = np.where(missing[:, place], 0, rows[:, place]).astype(np.int64)
+            found[:, :, place] = effects[:, np.clip(level, 0, effects.shape[1] - 1)].T
+        effects = np.where(missing[:, None, :], np.asarray(line["absent"]), found)
+        return np.asarray(effects.sum(axis=2) + np.asarray(line["bases"]))
 
     def _happened(self, margins: np.ndarray) -> np.ndarray:
         """What `training.hazards` does, operation by operation, so that the bits are the same."""

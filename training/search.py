@@ -4,8 +4,9 @@
 
 Of the fit part, six tenths of the customers teach at its earlier dates; the others, at its latest dates and a whole
 window later, calibrate (and say when trees stop growing) or judge, each customer one of the three. Of very many moments
-200,000 teach; the winner is fitted on all. A trial's figure is the log loss of the calibrated hazards on those who judge.
-Trial 0 is the small fixed model. All others share one table of bins.
+200,000 teach; the winner is fitted on all. Trials grow trees alone: the line beside them (`training.blend`) is the same for
+all. A trial's figure is the log loss of the calibrated hazards on those who judge.
+Trial 0 is the small fixed trees. All others share one table of bins.
 
 Trials lie in a journal, one file per study. Each draws from a seed of its own, given by how many are finished, so that
 a study that was killed goes on as if nothing had happened (tree-structured Parzen estimator, Bergstra et al. 2011).

@@ -28,6 +28,7 @@ from features.sample import of_customers
 from features.timeline import moment_named
 from features.warehouse import Warehouse, connect
 from training import artefact, registry
+from training.blend import fit_both
 from training.card import Card, figures_of, grade_cuts, in_segments, outlook_of
 from training.challenger import fit_linear, linear_probabilities
 from training.comparison import require_figures
@@ -38,7 +39,7 @@ from training.findings import Report
 from training.gates import Verdict
 from training.kept import CERTIFICATE, MODEL, REPORT, kept
 from training.leak_hunt import certificate
-from training.model import FIXED, NOTHING_TELLS, Model, Settings, fit, numbers
+from training.model import FIXED, NOTHING_TELLS, Model, Settings, numbers
 from training.plan import Plan, plan
 from training.preflight import preflight, up_to
 from training.promote import judge, promoted_if_fit, table
@@ -160,10 +161,10 @@ def train(
 
 
 def fitted(task: Task, prepared: Prepared, settings: Settings = FIXED) -> Model:
-    """The task's model with these settings, calibrated on the later part."""
+    """The task's model with these settings, a line beside its trees, calibrated on the later part."""
     parts, names = prepared.parts, prepared.data.names
-    return fit(parts.fit, parts.calibrate, names, task.answers, categories=prepared.categories,
-               parameters=settings.parameters, rounds=settings.rounds)  # fmt: skip
+    return fit_both(parts.fit, parts.calibrate, names, task.answers, categories=prepared.categories,
+                    parameters=settings.parameters, rounds=settings.rounds)  # fmt: skip
 
 
 def _card(
@@ -191,6 +192,7 @@ def _card(
         features={feature.name: feature.fingerprint for feature in data.features},
         levels={name: tuple(parts.levels[name]) for name in data.names if name in parts.levels},
         hazards=model.hazards,
+        line_share=model.line.share if model.line else 0.0,
         fit_at=list(planned.fit),
         calibrate_at=list(planned.calibrate),
         test_at=list(planned.test),
@@ -245,7 +247,14 @@ def _log(task: Task, card: Card, data: Dataset, parts: Parts) -> None:
     mlflow.log_params(
         {"task": task.name, "horizons_days": horizons, "gap_days": task.gap_days, "cut": card.cut}
     )
-    mlflow.log_params({**card.settings, "settings_by": card.settings_by, "share_of_customers": data.share})
+    mlflow.log_params(
+        {
+            **card.settings,
+            "settings_by": card.settings_by,
+            "line_share": card.line_share,
+            "share_of_customers": data.share,
+        }
+    )
     for part in ("fit", "calibrate", "test"):
         mlflow.log_param(
             f"{part}_moments", ", ".join(f"{date:%Y-%m-%d}" for date in getattr(card, f"{part}_at"))

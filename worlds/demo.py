@@ -36,7 +36,7 @@ from training.tasks import task_named
 from training.train import Trained, train
 from worlds import bank, cdnow, invented, journey, motor
 
-__all__ = ["WORLDS", "Study", "World", "demo"]
+__all__ = ["WORLDS", "Study", "World", "demo", "planned_for"]
 
 
 @dataclass(frozen=True)
@@ -137,8 +137,9 @@ def demo(world: World, console: Console) -> dict[str, Any]:
     return summary
 
 
-def _study(world: World, study: Study, task: Task, warehouse: Warehouse) -> Trained:
-    planned = study.planned or plan(
+def planned_for(world: World, study: Study, task: Task, warehouse: Warehouse) -> Plan:
+    """The dates and customers that a study learns from and is tested on."""
+    return study.planned or plan(
         task,
         warehouse,
         test_at=study.test_at,
@@ -146,6 +147,10 @@ def _study(world: World, study: Study, task: Task, warehouse: Warehouse) -> Trai
         held_out=study.held_out,
         everyone=study.test_at is not None,
     )
+
+
+def _study(world: World, study: Study, task: Task, warehouse: Warehouse) -> Trained:
+    planned = planned_for(world, study, task, warehouse)
     return train(task, warehouse, planned, oracle=partial(world.truth, task) if world.truth else None)
 
 

@@ -165,9 +165,9 @@ _READ: "WeakKeyDictionary[Scorer, np.ndarray]" = WeakKeyDictionary()
 
 
 def read_by(scorer: Scorer) -> np.ndarray:
-    """The places of the columns that the model's trees read; the others cannot change a score."""
+    """The places of the columns that the model reads; the others cannot change a score."""
     if scorer not in _READ:
-        _READ[scorer] = np.flatnonzero(scorer.model.booster.feature_importance() > 0)
+        _READ[scorer] = np.flatnonzero(scorer.model.reads)
     return _READ[scorer]
 
 

@@ -26,7 +26,10 @@ def test_no_training_window_reaches_into_a_later_part() -> None:
     assert max(planned.test) == END - INTENT.window
     assert len(planned.test) == 3
     assert max(planned.calibrate) + INTENT.window <= min(planned.test)
-    assert max(planned.fit) + INTENT.window <= min(planned.calibrate)
+    assert planned.fit == planned.calibrate
+    assert max(planned.fit) + INTENT.window > min(planned.test) - timedelta(days=28), (
+        "up to the latest closed"
+    )
 
 
 def test_fit_and_calibration_share_no_customer() -> None:

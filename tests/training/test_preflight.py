@@ -47,7 +47,7 @@ def test_no_positives_are_refused_with_what_was_found_and_what_is_needed() -> No
 
 
 def test_too_few_customers_are_refused() -> None:
-    few = in_memory(customers_and_orders(60), LEDGER)
+    few = in_memory(customers_and_orders(30), LEDGER)
     found = preflight(task_named("purchase_intent", few), few)
     with pytest.raises(NotTrainable, match="use more customers or a longer history"):
         found.require()
@@ -146,9 +146,9 @@ def test_customers_of_the_parts_are_drawn_apart() -> None:
     parts = {
         date: planned.parts(ids, pd.Series([date] * len(ids))) for date in (planned.fit[0], planned.test[0])
     }
-    fit, test = (
-        set(ids[parts[date] == name]) for date, name in ((planned.fit[0], "fit"), (planned.test[0], "test"))
-    )
-    assert not fit & test
-    assert len(fit) == pytest.approx(2000, rel=0.05)
-    assert fit | test == set(ids)
+    learned, test = parts[planned.fit[0]], set(ids[parts[planned.test[0]] == "test"])
+    learning = set(ids[learned.isin(["fit", "calibrate"])])
+    assert not learning & test
+    assert len(learning) == pytest.approx(2000, rel=0.05)
+    assert (learned == "fit").sum() == pytest.approx(1600, rel=0.05)
+    assert learning | test == set(ids)

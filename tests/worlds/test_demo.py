@@ -90,6 +90,15 @@ def test_the_registered_model_scores_the_same_bits_for_mlflow_users(
                 assert np.array_equal(predicted[f"{kind} {days} d"], outlook[:, k, m])
 
 
+@pytest.mark.parametrize("as_of", ["1998-01-01", "1998-01-29"])
+def test_the_monitor_is_calm_at_the_test_and_four_weeks_later(demonstrated: Path, as_of: str) -> None:
+    """Nobody joins after March 1997, so by and by all customers are older than any it learned from, and it says so."""
+    command = [sys.executable, "-m", "training.monitor", "--task", "purchase_intent", "--as-of", as_of]
+    done = subprocess.run(command, cwd=demonstrated, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "steady: no reason to train again" in done.stdout
+
+
 def test_everything_written_lies_under_var(demonstrated: Path) -> None:
     assert sorted(path.name for path in demonstrated.iterdir()) == ["printed", "var"]
 
