@@ -1,0 +1,279 @@
+"""Faults of the nightly batch, planted by dice with a seed that is printed: kills, failing calls, flipped bits, readers that never stop looking.
+
+    python -m tests.faults.runs --kills 200 --publishes 100 --flips 100        (make faults)
+
+The batch is the real one on a small shop; kills are SIGKILLs of a process of its own. Each function returns what it counted and raises
+`AssertionError`, with the seed, at the first thing that is not as it must be.
+"""
+
+import errno
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+from unittest import mock
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import typer
+
+from features import audit, durable, nightly
+from features.errors import BadRun, NoWarehouse
+from features.nightly import NightlyRows
+from features.warehouse import Warehouse, connect
+from serving.batch import batch
+from serving.runs import Run, current, folder
+from tests.serving.nights import night
+from tests.shop import END
+from training import registry
+
+__all__ = ["failing_calls", "flips", "kills", "nights_ready", "polled"]
+
+ROWS_PER_PART = 300
+CALLS = ("fsync", "replace", "write", "open")
+
+
+@contextmanager
+def nights_ready(scratch: Path) -> Iterator[Warehouse]:
+    """Stand in a shop whose feature rows are there, in several parts, and whose models are loaded: what comes after is the batch."""
+    rows = nightly.latest()
+    file = scratch / "rows.arrow"
+    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
+        writer.write_table(rows.table(), max_chunksize=ROWS_PER_PART)
+    champions = registry.champions()
+    with (
+        mock.patch.object(nightly, "materialise", return_value=NightlyRows.open(file)),
+        mock.patch.object(registry, "champions", return_value=champions),
+        mock.patch.object(audit, "noted", return_value=None),
+    ):
+        yield connect()
+
+
+def kills(warehouse: Warehouse, scratch: Path, count: int, seed: int) -> dict[str, int]:
+    """SIGKILL the batch `count` times at moments drawn over its whole course. After each kill readers see the run before, whole, or the
+    new one, whole; called again it ends with the bytes of a run that was never disturbed."""
+    dice, scores = random.Random(seed), scratch / "killed"
+    _in_a_process(warehouse, scratch / "undisturbed")
+    undisturbed = Run.open(current(scratch / "undisturbed")).manifest.content
+    began = time.monotonic()
+    _in_a_process(warehouse, scores)
+    lasts_s = time.monotonic() - began
+    seen: Counter[str] = Counter()
+    for number in range(count):
+        before = current(scores)
+        child = _started(warehouse, scores)
+        time.sleep(dice.uniform(0, 1.1 * lasts_s))
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        seen["killed" if os.WIFSIGNALED(status) else "was done already"] += 1
+        after = current(scores)
+        folder.verify(after)
+        assert after == before or after.name > before.name, f"seed {seed}, kill {number}: {after.name}"
+        assert Run.open(after).manifest.content == undisturbed, f"seed {seed}, kill {number}"
+        if dice.random() < 0.5:
+            _in_a_process(warehouse, scores)
+            assert Run.open(current(scores)).manifest.content == undisturbed, f"seed {seed}, kill {number}"
+            seen["ended well when called again"] += 1
+            folder.prune(scores, 2)
+    _in_a_process(warehouse, scores)
+    assert not list(scores.glob(".work-*")), f"seed {seed}: leftovers"
+    return dict(seen)
+
+
+def _started(warehouse: Warehouse, scores: Path) -> int:
+    """A process that runs the batch; its id. It is forked, so this process must not have used LightGBM's threads: they do not survive it."""
+    if child := os.fork():
+        return child
+    status = 1
+    try:
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, 2)
+        batch(warehouse, END, scores=scores)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _in_a_process(warehouse: Warehouse, scores: Path) -> None:
+    _, status = os.waitpid(_started(warehouse, scores), 0)
+    assert status == 0, f"the batch ended with {status}"
+
+
+def failing_calls(warehouse: Warehouse, scratch: Path, step: int = 1) -> dict[str, int]:
+    """Let the n-th fsync, rename, write or opening fail, for n = 1, 1 + step, ... until none is left to fail. Each time the batch raises, the
+    run before is whole and current, and the next call succeeds."""
+    scores = scratch / "failing"
+    batch(warehouse, END, scores=scores)
+    failed: Counter[str] = Counter()
+    for call in CALLS:
+        nth = 1
+        while True:
+            before = current(scores)
+            with _failing(call, nth) as fired:
+                try:
+                    batch(warehouse, END, scores=scores)
+                    raised = 0
+                except OSError as error:
+                    raised = error.errno or -1
+            now = current(scores)
+            folder.verify(now)
+            if not fired:
+                break
+            failed[call] += 1
+            # A failure after the pointer was switched comes too late to take it back: the run is whole and there.
+            assert raised == errno.ENOSPC or now != before, f"the {nth}-th {call} failed and nobody was told"
+            nth += step
+            folder.prune(scores, 2)
+    batch(warehouse, END, scores=scores)
+    return dict(failed)
+
+
+@contextmanager
+def _failing(call: str, nth: int) -> Iterator[list[int]]:
+    calls, fired = [0], []  # type: ignore[var-annotated]
+
+    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+        def asked(*given: Any, **more: Any) -> Any:
+            calls[0] += 1
+            if calls[0] == nth:
+                fired.append(nth)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(given[0]))
+            return real(*given, **more)
+
+        return asked
+
+    match call:
+        case "write":
+            target: tuple[Any, str] = (durable.Hashed, "write")
+        case "open":
+            target = (durable, "writing")
+        case _:
+            target = (os, call)
+    with mock.patch.object(*target, counted(getattr(*target))):
+        yield fired
+
+
+def flips(run: Run, count: int, seed: int) -> dict[str, int]:
+    """Flip one bit of one file of the run, `count` times; each is found by name, and put back."""
+    dice = random.Random(seed)
+    files = sorted(file for file in run.folder.rglob("*") if file.is_file())
+    seen: Counter[str] = Counter()
+    for number in range(count):
+        file = dice.choice(files)
+        place, bit = dice.randrange(file.stat().st_size), dice.randrange(8)
+        _flip(file, place, bit)
+        told = _complaint(run.folder)
+        assert str(file) in told, (
+            f"seed {seed}, flip {number}: bit {bit} of byte {place} of {file} was not found"
+        )
+        seen["found"] += 1
+        _flip(file, place, bit)
+    folder.verify(run.folder)
+    return dict(seen)
+
+
+def _complaint(place: Path) -> str:
+    try:
+        folder.verify(place)
+    except BadRun as error:
+        return str(error)
+    return ""
+
+
+def _flip(file: Path, place: int, bit: int) -> None:
+    with file.open("r+b") as opened:
+        opened.seek(place)
+        byte = opened.read(1)[0]
+        opened.seek(place)
+        opened.write(bytes([byte ^ (1 << bit)]))
+
+
+def polled(scratch: Path, publishes: int) -> dict[str, int]:
+    """Publish runs whose every row says which run it is, while readers (DuckDB, PyArrow, ours) look every 10 ms. Nobody sees a mixture, a
+    part or an error."""
+    scores, over = scratch / "polled", threading.Event()
+    seen: Counter[str] = Counter()
+    wrong: list[str] = []
+
+    def keep_looking(name: str, read: Callable[[Path], set[float]]) -> None:
+        while not over.is_set():
+            try:
+                place = current(scores)
+                found = read(place)
+                number = int(place.name.split("-")[1])
+                if found != {number / 1000}:
+                    wrong.append(f"{name} saw {found} in {place.name}")
+                seen[name] += 1
+            except NoWarehouse:
+                pass
+            except Exception as error:  # a reader that fails is what this is about
+                wrong.append(f"{name}: {error!r}")
+            time.sleep(0.01)
+
+    readers = {
+        "DuckDB": lambda place: {row[0] for row in duckdb.connect().execute(
+            "SELECT DISTINCT probability FROM read_parquet($1)", [f"{place}/long/*.parquet"]).fetchall()},
+        "PyArrow": lambda place: {p for file in sorted((place / "long").glob("*.parquet"))
+                                  for p in pq.read_table(file)["probability"].to_pylist()},
+        "ours": lambda place: set(Run.open(place).scores([f"c{n}" for n in range(6)])["probability"].to_pylist()),
+    }  # fmt: skip
+    threads = [threading.Thread(target=keep_looking, args=given) for given in readers.items()]
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(1, publishes + 1):
+            drawn = "\n".join(f"c{n} churn {number / 1000} A visits 1 1" for n in range(6))
+            night(scores, drawn)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert not wrong, wrong[:3]
+    return dict(seen)
+
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def main(
+    kill: Annotated[int, typer.Option("--kills")] = 200,
+    publishes: Annotated[int, typer.Option()] = 100,
+    flip: Annotated[int, typer.Option("--flips")] = 100,
+    step: Annotated[int, typer.Option(help="of failing calls, every so-manieth")] = 1,
+    seed: Annotated[int, typer.Option(help="0: drawn")] = 0,
+    shop: Annotated[Path | None, typer.Option(help="a shop that is there already")] = None,
+) -> None:
+    """Plant the faults and print what was counted."""
+    seed = seed or random.SystemRandom().randrange(1, 10**6)
+    print(f"seed {seed}", flush=True)
+    with tempfile.TemporaryDirectory() as place:
+        scratch = Path(place)
+        if shop:
+            shutil.copytree(shop / "var", scratch / "var", symlinks=True)
+        else:
+            making = f"from tests.shop import open_shop; from pathlib import Path; open_shop(Path({place!r}))"
+            subprocess.run([sys.executable, "-c", making], check=True, stderr=subprocess.DEVNULL)
+        os.chdir(scratch)
+        with nights_ready(scratch) as warehouse:
+            print(f"kills: {kills(warehouse, scratch, kill, seed)}", flush=True)
+            print(f"flips: {flips(Run.open(current(scratch / 'killed')), flip, seed)}", flush=True)
+            print(f"failing calls: {failing_calls(warehouse, scratch, step)}", flush=True)
+            print(
+                f"looked at while {publishes} runs were published: {polled(scratch, publishes)}", flush=True
+            )
+
+
+if __name__ == "__main__":
+    app()
