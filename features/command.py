@@ -20,3 +20,7 @@ def run(app: typer.Typer) -> None:
     except PropensityError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror or error}; what was there before is untouched", file=sys.stderr)
+        sys.exit(1)

@@ -31,6 +31,7 @@ from features.pointer import pointed
 from features.progress import followed
 from features.timeline import moment_named
 from features.warehouse import Warehouse, connect
+from serving.forecast import drifts
 from serving.partition import believed, score_part
 from serving.runs.folder import publish, publish_again, runs
 from serving.runs.lock import held
@@ -148,7 +149,7 @@ def _score(job: _Job, rows: NightlyRows, work: Work) -> dict[int, Done]:
 
 def _first(work: Work, parts: Mapping[int, Done]) -> str:
     number = next(number for number, part in parts.items() if part.rejected)
-    line = work.rejected(number).slice(0, 1).to_pylist()[0]
+    line = work.beside(number, "rejected").slice(0, 1).to_pylist()[0]
     return f"row {line['row']:,}: {line['field']} {line['rule']}"
 
 
@@ -157,6 +158,7 @@ def _publish(job: _Job, rows: NightlyRows, work: Work, parts: Mapping[int, Done]
     tables = Tables(work, list(parts), [scorer.task for scorer in job.scorers])
     for scorer in job.scorers:
         tables.rank(scorer.task)
+    tables.promise(drifts(job.scorers))
     sizes = [batch.num_rows for batch in rows.batches]
     for number in followed(parts, "writing", len(rows), lambda n: sizes[n]):
         tables.write(number)

@@ -5,7 +5,7 @@ model sees it.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,7 +15,9 @@ import pyarrow.compute as pc
 
 from features.nightly import excluded_column
 from features.reasons import MOST_REASONS, Strongest
-from serving.runs.schema import LONG, REASON, REJECTED, STAGED, concepts
+from serving.desk.segments import Grouped, grouped
+from serving.forecast import PARTIAL, among, partial_sums
+from serving.runs.schema import LONG, REASON, REJECTED, SEGMENTS, STAGED, concepts
 from serving.scorer import Scored, Scorer
 
 __all__ = ["Part", "believed", "score_part"]
@@ -28,10 +30,12 @@ THOUSANDTHS = 1000.0
 @dataclass(frozen=True)
 class Part:
     """What came of a part: tables in the order of customers, per task how many were scored or why not, and how many rows held
-    a word its model has not learned, by column."""
+    a word its model has not learned, by column. `forecast` holds sums to be added up over the parts."""
 
     long: pa.Table
     concepts: pa.Table
+    segments: pa.Table
+    forecast: pa.Table
     rejected: pa.Table
     counts: dict[str, dict[str, int]]
     unseen: dict[str, dict[str, int]]
@@ -75,6 +79,8 @@ def score_part(
     """Every task's scores of rows that can be believed, sorted by customer and task."""
     names = sorted({concept for scorer in scorers for concept in scorer.explainer.concepts})
     counts, long, by_concept, who = {}, [], [], []
+    promised: list[pa.Table] = [PARTIAL.empty_table()]
+    groups = grouped(rows)
     strange: dict[str, Counter[str]] = {scorer.task: Counter() for scorer in scorers}
     for scorer in scorers:
         counts[scorer.task] = _counted(rows, scorer, len(rejected))
@@ -90,14 +96,30 @@ def score_part(
             strongest = scorer.explainer.speaking(scored.rows, parts, sums, MOST_REASONS)
             long.append(_long(scorer, ids, scored, strongest, as_of, expires_at))
             by_concept.append(_concepts(scorer, ids, sums, names))
-            who.append(place + np.flatnonzero(scored.eligible))
+            here = place + np.flatnonzero(scored.eligible)
+            promised.append(partial_sums(scorer, scored, among(groups, here)))
+            who.append(here)
     unseen = {task: dict(found) for task, found in strange.items()}
+    promises = pa.concat_tables(promised)
     if not long:
-        return Part(STAGED.empty_table(), concepts(names).empty_table(), rejected, counts, unseen)
+        nobody, nothing = STAGED.empty_table(), concepts(names).empty_table()
+        return Part(nobody, nothing, SEGMENTS.empty_table(), promises, rejected, counts, unseen)
     # Tasks come one after the other; a stable sort by customer leaves their order within each.
     order = pa.array(np.argsort(np.concatenate(who), kind="stable"))
     scores, sums = (pa.concat_tables(some).take(order) for some in (long, by_concept))
-    return Part(scores, sums, rejected, counts, unseen)
+    segments = _segments(rows, groups, np.unique(np.concatenate(who)))
+    return Part(scores, sums, segments, promises, rejected, counts, unseen)
+
+
+def _segments(rows: pa.Table, groups: Mapping[str, Grouped], scored: np.ndarray) -> pa.Table:
+    """The segments of those with a score; null where a deployment does not tell one."""
+    ids = rows["customer_id"].combine_chunks().take(pa.array(scored))
+    columns = [ids]
+    for name in SEGMENTS.names[1:]:
+        codes = groups[name].codes[scored] if name in groups else np.full(len(scored), -1)
+        words = groups[name].words if name in groups else ()
+        columns.append(pa.array(words, pa.string()).take(pa.array(codes, pa.int64(), mask=codes < 0)))
+    return pa.table(columns, schema=SEGMENTS)
 
 
 def _counted(rows: pa.Table, scorer: Scorer, rejected: int) -> dict[str, int]:

@@ -3,6 +3,8 @@
     long       customer x task: probability, outlook, percentile, grade, reasons
     wide       customer: for each task its probability, percentile, grade and main reason
     concepts   customer x task: what each group of features contributes, in thousandths of log-odds
+    segments   customer: region, dealer and the like, of those with a score
+    forecast   task x segment x grade x outcome x horizon: how many will act, with a 90 % interval
     rejected   customers whose row could not be believed: which field, which rule
 
 `SCHEMA_VERSION` rises when a column is renamed, removed or means something else; new columns may come without it.
@@ -12,7 +14,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-__all__ = ["FIRSTS", "LONG", "REJECTED", "SCHEMA_VERSION", "STAGED", "concepts", "wide"]
+__all__ = ["FIRSTS", "LONG", "REJECTED", "SCHEMA_VERSION", "SEGMENTS", "STAGED", "concepts", "wide"]
 
 SCHEMA_VERSION = 1
 FIRSTS = "first_ids"
@@ -48,6 +50,13 @@ STAGED = pa.schema([*_WHAT, *_AND_WHY])
 LONG = pa.schema([*_WHAT, ("percentile", pa.float64()), *_AND_WHY])
 REJECTED = pa.schema(
     [("customer_id", pa.string()), ("row", pa.int64()), ("field", pa.string()), ("rule", pa.string())]
+)
+
+SEGMENTS = pa.schema(
+    [
+        (name, pa.string())
+        for name in ("customer_id", "region", "city_tier", "dealer", "model", "power_type", "stage")
+    ]
 )
 
 

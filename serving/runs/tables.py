@@ -7,7 +7,7 @@ ranked/<task>.arrow            who comes first: customers by falling probability
 rejected/part-00000.parquet
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.durable import writing
+from serving.forecast import forecast
 from serving.runs.manifest import FileFacts
 from serving.runs.schema import FIRSTS, LONG, wide
 from serving.runs.work import Work
@@ -59,6 +60,11 @@ class Tables:
         table = table.append_column("percentile", ranks).select(RANKED.names)
         self._arrow(f"ranked/{task}.arrow", table.combine_chunks())
 
+    def promise(self, drift: Mapping[str, float]) -> None:
+        """How many will act, over all parts; `drift` is by task (see `serving.forecast`)."""
+        found = forecast((self.work.beside(number, "forecast") for number in self.parts), drift)
+        self._parquet("forecast/part-00000.parquet", found)
+
     def write(self, number: int) -> None:
         """The tables of one part."""
         staged = self.work.long(number)
@@ -73,8 +79,9 @@ class Tables:
         self._parquet(f"long/{file}", long)
         self._lookup(f"lookup/part-{number:05d}.arrow", long)
         self._parquet(f"wide/{file}", _widened(long, self.tasks))
-        self._parquet(f"concepts/{file}", self.work.concepts(number))
-        if len(rejected := self.work.rejected(number)):
+        for name in ("concepts", "segments"):
+            self._parquet(f"{name}/{file}", self.work.beside(number, name))
+        if len(rejected := self.work.beside(number, "rejected")):
             self._parquet(f"rejected/{file}", rejected)
 
     def _parquet(self, name: str, table: pa.Table) -> None:

@@ -22,6 +22,7 @@ from serving.partition import Part
 __all__ = ["Done", "Work"]
 
 FACTS = "work.json"
+BESIDES = ("concepts", "segments", "forecast", "rejected")
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -74,7 +75,7 @@ class Work:
 
     def keep(self, number: int, part: Part, seconds: float = 0.0) -> Done:
         """Write a part; it counts once its last file is there."""
-        tables = {"arrow": part.long, "concepts.arrow": part.concepts, "rejected.arrow": part.rejected}
+        tables = {"arrow": part.long, **{f"{name}.arrow": getattr(part, name) for name in BESIDES}}
         for old in self.folder.glob(f"part-{number:05d}.*"):
             old.unlink()
         hashes = {}
@@ -92,11 +93,9 @@ class Work:
     def long(self, number: int) -> pa.Table:
         return self._read(number, "arrow")
 
-    def concepts(self, number: int) -> pa.Table:
-        return self._read(number, "concepts.arrow")
-
-    def rejected(self, number: int) -> pa.Table:
-        return self._read(number, "rejected.arrow")
+    def beside(self, number: int, name: str) -> pa.Table:
+        """Another table of a part: one of `BESIDES`."""
+        return self._read(number, f"{name}.arrow")
 
     def scored(self, number: int, task: str) -> pa.Table:
         """The customers of a part that were scored for a task, with probability and grade."""

@@ -256,6 +256,8 @@ def main(
     shop: Annotated[Path | None, typer.Option(help="a shop that is there already")] = None,
 ) -> None:
     """Plant the faults and print what was counted."""
+    if os.environ.get("OMP_NUM_THREADS") != "1":  # threads of LightGBM would not survive the forks
+        os.execve(sys.executable, sys.orig_argv, os.environ | {"OMP_NUM_THREADS": "1"})
     seed = seed or random.SystemRandom().randrange(1, 10**6)
     print(f"seed {seed}", flush=True)
     with tempfile.TemporaryDirectory() as place:

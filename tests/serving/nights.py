@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from serving.forecast import PARTIAL
 from serving.partition import Part
 from serving.runs import Run
 from serving.runs.folder import publish
 from serving.runs.manifest import Manifest, TaskFacts, content_of
-from serving.runs.schema import REJECTED, STAGED, concepts
+from serving.runs.schema import REJECTED, SEGMENTS, STAGED, concepts
 from serving.runs.tables import Tables
 from serving.runs.work import Work
 
@@ -34,6 +35,7 @@ def night(scores: Path, drawn: str, part_rows: int = 3) -> Run:
     tables = Tables(work, range(len(parts)), tasks)
     for task in tasks:
         tables.rank(task)
+    tables.promise({})
     for number in range(len(parts)):
         tables.write(number)
     population = len({line[0] for line in lines})
@@ -62,4 +64,4 @@ def _part(lines: list[list[str]], names: list[str], as_of: datetime) -> Part:
                      "probability": float(probability), "grade": grade, "reasons": [reason], "model_version": model,
                      "outlook": [{"outcome": "order", "horizon_days": 30, "probability": float(probability)}]})  # fmt: skip
         sums.append({"customer_id": who, "task": task, concept: round(number * 1000)})
-    return Part(pa.Table.from_pylist(rows, STAGED), pa.Table.from_pylist(sums, concepts(names)), REJECTED.empty_table(), {}, {})  # fmt: skip
+    return Part(pa.Table.from_pylist(rows, STAGED), pa.Table.from_pylist(sums, concepts(names)), SEGMENTS.empty_table(), PARTIAL.empty_table(), REJECTED.empty_table(), {}, {})  # fmt: skip
