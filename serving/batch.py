@@ -85,10 +85,10 @@ def batch(
     `RunInProgress` when somebody else is writing there, `BadData` when too many rows cannot be believed.
     """
     scores = scores or scores_folder()
+    champions = [registry.champion(task) for task in tasks] or registry.champions()
+    if not champions:
+        raise NoChampion("no model has been promoted yet: run `python -m training.train --task TASK`")
     with held(scores):
-        champions = [registry.champion(task) for task in tasks] or registry.champions()
-        if not champions:
-            raise NoChampion("no model has been promoted yet: run `python -m training.train --task TASK`")
         job = _Job(warehouse, as_of, [Scorer(champion) for champion in champions], valid_days)
         if again := _made_already(scores, job.key):
             return Run.open(publish_again(scores, again))
