@@ -10,6 +10,7 @@ from rich.console import Console
 
 from features.errors import BadData
 from features.warehouse import Warehouse, connect
+from serving.runs import Run, current
 from training.comparison import compare
 from training.dataset import dataset, split, telling
 from training.model import fit, numbers
@@ -180,7 +181,7 @@ def test_the_demo_runs_from_files_to_scores() -> None:
     """Trained, promoted, and everyone the last campaign was sent to has a score."""
     summary = demo.demo(demo.WORLDS["journey"], Console(quiet=True))
     assert summary["tasks"]["redemption"]["promoted"]
-    (scored,) = Path("var/journey/scores").glob("run-*/redemption.parquet")
-    scores = pd.read_parquet(scored)
+    run = Run.open(current(Path("var/journey/scores")))
+    scores = pd.concat(part.to_pandas() for part in run.rows())
     assert len(scores) == 183
     assert set(scores["as_of"]) == {pd.Timestamp(journey.LAST_CAMPAIGN_SENT)}

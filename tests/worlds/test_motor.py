@@ -20,6 +20,7 @@ from features.errors import BadData, NoChampion, NoWarehouse
 from features.load import load
 from features.sources import CANONICAL
 from features.warehouse import Warehouse, connect
+from serving.runs import Run, current
 from training import registry
 from training.comparison import compare
 from training.dataset import dataset, split, telling
@@ -272,5 +273,4 @@ def test_the_demo_runs_from_files_to_scores() -> None:
     page = Path("var/motor/report/lapse.html").read_text()
     assert f"{figure:.3f} (" in page
     assert "Not to be believed" not in page
-    (scored,) = Path("var/motor/scores").glob("run-*/lapse.parquet")
-    assert len(pd.read_parquet(scored)) == 2635
+    assert Run.open(current(Path("var/motor/scores"))).manifest.tasks["lapse"].scored == 2635
