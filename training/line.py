@@ -9,11 +9,13 @@ category have effects of their own. Effects are shrunk towards none (ridge, Hoer
 is measured from its mean over the rows learned from, so that contributions say what is special about a customer.
 """
 
+import warnings
 from collections.abc import Sequence
 from functools import cached_property
 
 import msgspec
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 __all__ = ["STRENGTH", "Line", "fit_line"]
@@ -91,7 +93,10 @@ def fit_line(
     design = _Design(rows, categories)
     columns = design.of(rows)
     means = columns.mean(axis=0)
-    found = LogisticRegression(C=strength, max_iter=200, tol=1e-4).fit(columns - means, kind)
+    with warnings.catch_warnings():
+        # Among columns that say nearly the same it may stop short of its optimum; its share is weighed as it is, on unseen rows.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        found = LogisticRegression(C=strength, max_iter=200, tol=1e-4).fit(columns - means, kind)
     weights, bases = (found.coef_, found.intercept_) if outcomes == 1 else (
         found.coef_[1:] - found.coef_[0], found.intercept_[1:] - found.intercept_[0])  # fmt: skip
     return design.line(weights, means, bases)
