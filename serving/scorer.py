@@ -1,7 +1,7 @@
 """The scoring core: feature rows in, scores out. No framework, no I/O, the same for service and batch."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -13,7 +13,7 @@ from features.feature_set import named
 from features.matrix import matrix, unseen
 from features.nightly import excluded_column
 from features.reasons import Explainer
-from serving.contract.scores import Chance, Reason, Score
+from serving.contract.scores import Chance
 from serving.contract.words import ModelUsed
 from serving.trees.fast import faster
 from training.registry import Champion
@@ -121,41 +121,3 @@ class Scorer:
         return [
             [Chance(kind, days, p) for (kind, days), p in zip(self.asked, row, strict=True)] for row in flat
         ]
-
-    def reasons(self, values: np.ndarray) -> list[list[Reason]]:
-        """The strongest reasons of each scored row."""
-        if not len(values):
-            return []
-        return self.explainer.reasons(values, self.parts(values))
-
-    def answers(self, rows: pa.Table, customer_ids: Sequence[str]) -> list[Score]:
-        """One answer per id asked for, in that order: a score with reasons, or why there is none."""
-        scored = self.score(rows)
-        said = iter(
-            zip(
-                scored.probabilities,
-                scored.grades,
-                self.chances(scored.outlook),
-                self.reasons(scored.rows),
-                strict=True,
-            )
-        )
-        known = dict(zip(rows["customer_id"].to_pylist(), scored.excluded, strict=True))
-        made: dict[str, Score] = {}
-        for customer_id, excluded in known.items():
-            if excluded is not None:
-                made[customer_id] = Score(customer_id, self.task, "not_eligible", note=excluded)
-                continue
-            probability, grade, outlook, reasons = next(said)
-            made[customer_id] = Score(
-                customer_id,
-                self.task,
-                "scored",
-                probability=float(probability),
-                horizon_days=self.card.horizon_days,
-                grade=str(grade),  # type: ignore[arg-type]
-                outlook=outlook,
-                reasons=reasons,
-            )
-        unknown = "not known to us before this date"
-        return [made.get(c) or Score(c, self.task, "unknown", note=unknown) for c in customer_ids]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["ask", "free_port", "serving"]
+__all__ = ["ask", "free_port", "serve_command", "serving"]
 
 
 def ask(port: int, path: str, body: object = None) -> tuple[int, str]:
@@ -36,23 +36,18 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
+def serve_command(port: int, host: str = "127.0.0.1") -> list[str]:
+    """How the service is started."""
+    service = "serving.service:Propensity"
+    return [sys.executable, "-m", "bentoml", "serve", service, "--host", host, "--port", str(port)]
+
+
 @contextmanager
 def serving(folder: Path, seconds: float = 240) -> Iterator[int]:
     """The port of a service that is ready, started in `folder`; it is told to stop, and must, at the end."""
     port = free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "bentoml",
-        "serve",
-        "serving.service:Propensity",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
     with subprocess.Popen(
-        command,
+        serve_command(port),
         cwd=folder,
         env=os.environ | {"PROPENSITY_DRAIN_S": "0"},
         stdout=subprocess.DEVNULL,

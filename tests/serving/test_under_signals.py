@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -15,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.serving.server import ask, free_port
+from tests.serving.server import ask, free_port, serve_command
 
 pytestmark = pytest.mark.slow
 BODY = {"customer_ids": ["C00001"], "tasks": ["churn"]}
@@ -24,19 +23,9 @@ BODY = {"customer_ids": ["C00001"], "tasks": ["churn"]}
 @contextmanager
 def replica(folder: Path, drain_s: float) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     port = free_port()
-    command = [
-        "-m",
-        "bentoml",
-        "serve",
-        "serving.service:Propensity",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
     environment = os.environ | {"PROPENSITY_DRAIN_S": str(drain_s), "PROPENSITY_FOLLOW_S": "0"}
     with subprocess.Popen(
-        [sys.executable, *command],
+        serve_command(port),
         cwd=folder,
         env=environment,
         stdout=subprocess.DEVNULL,
@@ -116,18 +105,8 @@ def test_a_killed_worker_comes_back_and_its_port_stays(in_shop: Path) -> None:
 
 def test_it_refuses_to_be_reached_from_elsewhere_without_a_token(in_shop: Path) -> None:
     port = free_port()
-    command = [
-        "-m",
-        "bentoml",
-        "serve",
-        "serving.service:Propensity",
-        "--host",
-        "0.0.0.0",
-        "--port",
-        str(port),
-    ]
     with subprocess.Popen(
-        [sys.executable, *command], cwd=in_shop, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        serve_command(port, "0.0.0.0"), cwd=in_shop, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as server:
         try:
             assert server.stdout is not None
