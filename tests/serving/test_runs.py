@@ -67,10 +67,9 @@ def test_the_long_table_holds_what_the_models_say(in_shop: Path, tmp_path: Path)
         assert mine["probability"].to_numpy().tolist() == scored.probabilities.tolist()
         assert mine["grade"].to_pylist() == list(scored.grades)
         assert set(mine["model_version"].to_pylist()) == {"1"}
-        parts = scorer.explainer.by_concept(scorer.parts(scored.rows))
-        for row, sums, said in zip(
-            mine["reasons"].to_pylist(), parts, scorer.reasons(scored.rows), strict=True
-        ):
+        parts = scorer.parts(scored.rows)
+        concepts, reasons = scorer.explainer.by_concept(parts), scorer.explainer.reasons(scored.rows, parts)
+        for row, sums, said in zip(mine["reasons"].to_pylist(), concepts, reasons, strict=True):
             assert [(r["concept"], r["direction"], r["en"], r["zh"]) for r in row] == [
                 (r.concept, r.direction, r.en, r.zh) for r in said
             ]

@@ -40,7 +40,9 @@ def test_the_desk_gives_the_scorers_numbers_to_the_bit(desk: Desk) -> None:
         assert list(found) == eligible
         assert [one.probability for one in found.values()] == wanted.probabilities.tolist()
         assert [one.grade for one in found.values()] == list(wanted.grades)
-        assert [one.reasons for one in found.values()] == scorer.reasons(wanted.rows)
+        assert [one.reasons for one in found.values()] == scorer.explainer.reasons(
+            wanted.rows, scorer.parts(wanted.rows)
+        )
 
 
 def test_alone_or_together_and_in_the_order_asked_each_once(desk: Desk) -> None:
