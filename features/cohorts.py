@@ -32,6 +32,7 @@ __all__ = [
     "everyone",
     "excluded_column",
     "has_ordered",
+    "in_chinese",
     "insurance_due",
     "just_contacted",
     "just_renewed",
@@ -45,10 +46,12 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Condition:
-    """`holds` is a definition that gives true or false; `otherwise` says in words why not."""
+    """`holds` is a definition that gives true or false; `otherwise` says in words why not, in English and in Chinese. The
+    English words stand in the rows; `in_chinese` finds the others."""
 
     holds: Definition
     otherwise: str
+    otherwise_zh: str
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,11 @@ def excluded_column(cohort: str) -> str:
     return f"not {cohort}"
 
 
+def in_chinese(reason: str) -> str:
+    """A reason for no in Chinese; one that no cohort gives any more is told as it stands."""
+    return _IN_CHINESE.get(reason, reason)
+
+
 def eligible(asked: ir.Table) -> ir.Table:
     """(customer_id, as_of) of those for whom a cohort's answer is yes."""
     return asked.filter(asked.excluded.isnull()).select("customer_id", "as_of")
@@ -114,25 +122,50 @@ def insured(past: Any) -> Any:
     return deeds(past, kind="insurance_renewal")
 
 
-NO_CAR = Condition(lambda past: held(past).count() == 0, otherwise="holds a car of ours already")
-HOLDS_A_CAR = Condition(lambda past: held(past).count() > 0, otherwise="holds no car of ours")
-NOTHING_ON_ORDER = Condition(lambda past: open_orders(past) == 0, otherwise="has a car on order")
+NO_CAR = Condition(
+    lambda past: held(past).count() == 0,
+    otherwise="holds a car of ours already",
+    otherwise_zh="名下已有本品牌车辆",
+)
+HOLDS_A_CAR = Condition(
+    lambda past: held(past).count() > 0, otherwise="holds no car of ours", otherwise_zh="名下没有本品牌车辆"
+)
+NOTHING_ON_ORDER = Condition(
+    lambda past: open_orders(past) == 0, otherwise="has a car on order", otherwise_zh="已有在途新车订单"
+)
 
 has_ordered = Cohort(
     "has ordered",
-    (Condition(lambda past: placed(past).count() > 0, otherwise="has not ordered yet"),),
+    (
+        Condition(
+            lambda past: placed(past).count() > 0,
+            otherwise="has not ordered yet",
+            otherwise_zh="尚未下过订单",
+        ),
+    ),
 )
 active_leads = Cohort(
     "active leads",
     (
         NO_CAR,
         NOTHING_ON_ORDER,
-        Condition(lambda past: deeds(past).count(days=90) > 0, otherwise="no touchpoint in 90 days"),
+        Condition(
+            lambda past: deeds(past).count(days=90) > 0,
+            otherwise="no touchpoint in 90 days",
+            otherwise_zh="近90天没有触点",
+        ),
     ),
 )
 active_owners = Cohort(
     "active owners",
-    (HOLDS_A_CAR, Condition(lambda past: ~silent_for(180, past), otherwise="silent for 180 days already")),
+    (
+        HOLDS_A_CAR,
+        Condition(
+            lambda past: ~silent_for(180, past),
+            otherwise="silent for 180 days already",
+            otherwise_zh="已沉默180天",
+        ),
+    ),
 )
 owners = Cohort("owners", (HOLDS_A_CAR, NOTHING_ON_ORDER))
 
@@ -143,6 +176,7 @@ new_owners = Cohort(
         Condition(
             lambda past: deliveries(past).count(days=30) > 0,
             otherwise="no car was delivered in the last 30 days",
+            otherwise_zh="近30天没有交付新车",
         ),
     ),
 )
@@ -154,6 +188,7 @@ young_car_owners = Cohort(
         Condition(
             lambda past: deliveries(past).count(days=1095) > 0,
             otherwise="no car was delivered in the last 36 months",
+            otherwise_zh="近36个月没有交付新车",
         ),
     ),
 )
@@ -164,6 +199,7 @@ just_tested = Cohort(
         Condition(
             lambda past: deeds(past, kind="test_drive").count(days=30) > 0,
             otherwise="no test drive in the last 30 days",
+            otherwise_zh="近30天没有试驾",
         ),
     ),
 )
@@ -174,6 +210,7 @@ just_serviced = Cohort(
         Condition(
             lambda past: past.visits.where(kind="maintenance").count(days=90) > 0,
             otherwise="no maintenance in the last 90 days",
+            otherwise_zh="近90天没有保养",
         ),
     ),
 )
@@ -184,10 +221,12 @@ insurance_due = Cohort(
         Condition(
             lambda past: insured(past).count(days=365) - insured(past).count(days=275) > 0,
             otherwise="renewed no insurance 275 to 365 days ago",
+            otherwise_zh="275至365天前没有续保",
         ),
         Condition(
             lambda past: insured(past).count(days=275) == 0,
             otherwise="has renewed the insurance already",
+            otherwise_zh="已续保",
         ),
     ),
 )
@@ -197,6 +236,7 @@ activity_guests = Cohort(
         Condition(
             lambda past: deeds(past, kind="activity_signin").count(days=90) > 0,
             otherwise="joined no activity in the last 90 days",
+            otherwise_zh="近90天没有参加活动",
         ),
     ),
 )
@@ -207,6 +247,7 @@ just_contacted = Cohort(
         Condition(
             lambda past: past.contacts.where(kind="sent").count(days=1) > 0,
             otherwise="was sent nothing in the last day",
+            otherwise_zh="近1天没有被触达",
         ),
     ),
 )
@@ -217,10 +258,12 @@ just_renewed = Cohort(
         Condition(
             lambda past: placed(past).count(days=30) > 0,
             otherwise="renewed nothing in the last 30 days",
+            otherwise_zh="近30天没有续约",
         ),
         Condition(
             lambda past: past.orders.where(kind="cancellation").count(days=30) == 0,
             otherwise="has cancelled already",
+            otherwise_zh="已取消订单",
         ),
     ),
 )
@@ -241,4 +284,10 @@ COHORTS: dict[str, Cohort] = {
         just_contacted,
         just_renewed,
     )
+}
+
+_IN_CHINESE = {
+    condition.otherwise: condition.otherwise_zh
+    for cohort in COHORTS.values()
+    for condition in cohort.conditions
 }

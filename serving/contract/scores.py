@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from features.reasons import Reason
-from serving.contract.words import Cautioned, CustomerId, Grade, ModelUsed, Tasks
+from serving.contract.words import Cautioned, CustomerId, Grade, ModelUsed, Tasks, Told
 
 __all__ = [
     "Chance",
@@ -100,7 +100,7 @@ class Score(msgspec.Struct, frozen=True, omit_defaults=True):
     change: Change | None = None
     next_step: NextStep | None = None
     warnings: list[Cautioned] = []
-    note: str | None = None
+    note: Told | None = None
 
 
 class ScoresAnswer(msgspec.Struct, frozen=True, omit_defaults=True):

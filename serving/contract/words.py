@@ -14,6 +14,7 @@ __all__ = [
     "ScoreId",
     "TaskName",
     "Tasks",
+    "Told",
     "Warned",
 ]
 
@@ -60,6 +61,13 @@ class Cautioned(msgspec.Struct, frozen=True, omit_defaults=True):
     zh: str
     feature: str | None = None
     count: int | None = None
+
+
+class Told(msgspec.Struct, frozen=True):
+    """A sentence in both languages."""
+
+    en: str
+    zh: str
 
 
 class ModelUsed(msgspec.Struct, frozen=True):

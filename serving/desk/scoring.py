@@ -15,11 +15,11 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from features.cohorts import excluded_column, in_chinese
 from features.errors import BadModel
-from features.nightly import excluded_column
 from features.words import CONCEPTS
 from serving.contract.scores import Change, NextStep, Reason, Score, Status, Within
-from serving.contract.words import Cautioned, Grade
+from serving.contract.words import Cautioned, Grade, Told
 from serving.desk.next_step import next_steps
 from serving.desk.picked import Picked
 from serving.desk.population import Population
@@ -29,7 +29,7 @@ from serving.scorer import Scorer
 
 __all__ = ["NOT_RANKED", "Answered", "Seen", "logged_model", "read_by"]
 
-UNKNOWN = "not known to us before this date"
+UNKNOWN = Told("not known to us before this date", "该日期前无此客户记录")
 NOT_RANKED = Cautioned(
     "not_ranked",
     "Percentiles are not told yet: everybody is still being ranked by this model",
@@ -158,7 +158,12 @@ class Answered:
     def _without(self, customer_id: str) -> Score:
         why = self.seen.excluded.get(customer_id)
         status: Status = "unknown" if why is None else "not_eligible"
-        return Score(customer_id, self.seen.scorer.task, status, note=why or UNKNOWN)
+        return Score(
+            customer_id,
+            self.seen.scorer.task,
+            status,
+            note=UNKNOWN if why is None else Told(why, in_chinese(why)),
+        )
 
 
 _READ: "WeakKeyDictionary[Scorer, np.ndarray]" = WeakKeyDictionary()

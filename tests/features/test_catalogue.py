@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from features.__main__ import app
+from features.cohorts import COHORTS, in_chinese
 from features.feature import Feature
 from features.feature_set import FEATURES, VIEWS, available, named
 from features.page import page
@@ -18,6 +19,15 @@ from features.words import CONCEPTS, UNITS, UNSAID
 
 ALL = list(FEATURES.values())
 EVERYTHING = in_memory({name: source.empty() for name, source in CANONICAL.items()})
+
+
+def test_every_reason_for_no_is_told_in_both_languages() -> None:
+    conditions = [condition for cohort in COHORTS.values() for condition in cohort.conditions]
+    for condition in conditions:
+        assert in_chinese(condition.otherwise) == condition.otherwise_zh
+        assert re.search(r"[\u4e00-\u9fff]", condition.otherwise_zh)
+        assert condition.otherwise.isascii()
+    assert in_chinese("a reason of former rows") == "a reason of former rows"
 
 
 def test_there_are_many() -> None:

@@ -16,6 +16,7 @@ from features.warehouse import connect
 from serving.contract.events import EventsRequest, WhatIfRequest
 from serving.contract.refusals import Refused
 from serving.contract.scores import Score
+from serving.contract.words import Told
 from serving.desk import Desk
 from serving.desk.histories import histories_of
 from serving.score_log import ScoreLog
@@ -235,6 +236,18 @@ def test_repeats_under_a_key_have_one_answer(desk: Desk, monkeypatch: pytest.Mon
     assert desk.events(request, None, "crm") == answers[0]
     desk.clock = lambda: NOW + timedelta(days=2)
     assert not ours & {one.score_id for one in desk.events(request, None, "crm").scores}
+
+
+def test_who_may_not_be_asked_about_is_told_why_in_both_languages(desk: Desk) -> None:
+    profile = {"customers": [{"profile_id": "p-1", "happened_at": "2024-01-05T00:00:00Z"}]}
+    told = desk.events(asked("new-1", events=profile, history="given")).scores
+    assert {(one.status, one.note) for one in told} == {
+        ("not_eligible", Told("has not ordered yet", "尚未下过订单"))
+    }
+    nobody = desk.events(asked("new-2", history="given")).scores
+    assert {(one.status, one.note) for one in nobody} == {
+        ("unknown", Told("not known to us before this date", "该日期前无此客户记录"))
+    }
 
 
 def what_if(desk: Desk, **body: Any) -> Any:
