@@ -9,9 +9,9 @@ from features.pieces import in_pieces
 from tests.features.crowd import AS_OF, crowd
 
 
-@pytest.mark.parametrize("customers_per_piece", [1, 3, 50])
+@pytest.mark.parametrize("customers_per_piece", [2, 50])
 def test_pieces_make_up_the_whole(customers_per_piece: int) -> None:
-    warehouse = crowd(7)
+    warehouse = crowd(5)
     whole = at(everyone(warehouse, [AS_OF]), warehouse).order_by("customer_id").to_pyarrow()
     pieces = in_pieces(
         lambda narrowed: at(everyone(narrowed, [AS_OF]), narrowed).order_by("customer_id"),

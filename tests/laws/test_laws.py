@@ -210,14 +210,19 @@ def test_nobody_from_nothing(cohort: cohorts.Cohort) -> None:
     assert idle.engine.execute(cohort.moments(idle, MOMENTS).count()) == 0
 
 
-@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
-def test_closed_outcomes(task: Task) -> None:
-    """A date whose window is not fully observed is refused, naming the latest usable date."""
-    complete = AS_OF + timedelta(days=30)
+def one_buyer(complete: datetime) -> Warehouse:
+    """A world with one customer who ordered once, complete until then."""
     ordered = orders([{**_order("a", datetime(2022, 1, 1)), "order_id": "o"}])
     empty = {name: source.empty() for name, source in CANONICAL.items()}
     held = {**empty, "customers": people(), "orders": ordered}
-    warehouse = in_memory(held, dict.fromkeys(CANONICAL, complete))
+    return in_memory(held, dict.fromkeys(CANONICAL, complete))
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_closed_outcomes(task: Task) -> None:
+    """A date whose window is not fully observed is refused, naming the latest usable date, which is not."""
+    complete = AS_OF + timedelta(days=30)
+    warehouse = one_buyer(complete)
     latest = complete - task.window
     too_late = latest + timedelta(days=1)
     for refused in (
@@ -226,8 +231,16 @@ def test_closed_outcomes(task: Task) -> None:
     ):
         with pytest.raises(OpenWindow, match=f"Latest usable date: {latest:%Y-%m-%d}"):
             refused()
-    accepted = dataset(task, warehouse, [latest]).frame
-    assert list(accepted["customer_id"]) == (["a"] if task.cohort is cohorts.has_ordered else [])
+    task.require_closed([latest], warehouse)
+
+
+def test_the_latest_usable_date_has_its_rows() -> None:
+    complete = AS_OF + timedelta(days=30)
+    for task in (
+        next(task for task in TASKS if (task.cohort is cohorts.has_ordered) is buys) for buys in (True, False)
+    ):
+        found = dataset(task, one_buyer(complete), [complete - task.window]).frame
+        assert list(found["customer_id"]) == (["a"] if task.cohort is cohorts.has_ordered else [])
 
 
 @settings(max_examples=40)
