@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-__all__ = ["Hashed", "flush_folder", "put", "rename", "writing"]
+__all__ = ["Hashed", "flush", "put", "rename", "writing"]
 
 
 class Hashed:
@@ -77,12 +77,12 @@ def put(file: Path, content: bytes) -> None:
 def rename(old: Path, new: Path) -> None:
     """Give a file or folder its name, replacing a file of that name in one step."""
     os.replace(old, new)  # noqa: PTH105 - the faults of tests are planted here
-    flush_folder(new.parent)
+    flush(new.parent)
 
 
-def flush_folder(folder: Path) -> None:
-    """Put the names in a folder on the disk."""
-    opened = os.open(folder, os.O_RDONLY)
+def flush(place: Path) -> None:
+    """Put on the disk what a file holds, or the names in a folder."""
+    opened = os.open(place, os.O_RDONLY)
     try:
         os.fsync(opened)
     finally:

@@ -16,14 +16,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 
 import ibis
 import ibis.expr.types as ir
 
 from features import timeline
+from features.begun import Begun, Touched
 from features.cohorts import everyone
 from features.contract import SQL_TYPES, literal, quoted
+from features.durable import flush
 from features.needs import Need
 from features.passes import KEYS
 from features.pieces import INSIDE, narrowed, pieces
@@ -34,22 +35,11 @@ from features.sources import CANONICAL
 from features.state import Kept
 from features.warehouse import Warehouse
 
-__all__ = ["Night", "Touched"]
+__all__ = ["Night"]
 
 # The needs of one reach measured apart read fewer rows in more queries. Below so many rows, one query is faster.
 ROWS_WORTH_APART = 200_000
 MOMENTS, SEEN, ROWS = "nightly moments", "nightly seen", "nightly rows"
-
-
-@dataclass(frozen=True)
-class Touched:
-    """Of the `customers` who have rows in a group, those `measured` anew for at least one need."""
-
-    customers: int
-    measured: int
-
-    def __add__(self, other: "Touched") -> "Touched":
-        return Touched(self.customers + other.customers, self.measured + other.measured)
 
 
 @dataclass(frozen=True)
@@ -71,8 +61,8 @@ class _Part:
 
 @dataclass(frozen=True)
 class Night:
-    """The needs of one date, written into `folder`, a part per piece of customers and group; `before` is what is
-    kept of another date.
+    """The needs of one date, written into the folder of a night that was `begun`, a part per piece of customers and group;
+    `before` is what is kept of another date.
 
     `held` is everything and `warehouse` what of it is about the piece at work, like `moments`, all of them at
     `as_of`; the engine is a DuckDB.
@@ -82,28 +72,27 @@ class Night:
     warehouse: Warehouse
     moments: ir.Table
     as_of: datetime
-    folder: Path
+    made: Begun
     before: Kept | None = None
     compiled: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     @classmethod
     @contextmanager
     def begun(
-        cls, warehouse: Warehouse, as_of: datetime, folder: Path, before: Kept | None
+        cls, warehouse: Warehouse, as_of: datetime, made: Begun, before: Kept | None
     ) -> Iterator["Night"]:
         """The night of everyone known before `as_of`; its tables in the warehouse go when it ends."""
-        folder.mkdir()
         warehouse.engine.create_table(MOMENTS, everyone(warehouse, [as_of]), temp=True)
         moments = warehouse.engine.sql(f"SELECT * FROM {quoted(MOMENTS)} WHERE {INSIDE}")
         try:
-            yield cls(warehouse, narrowed(warehouse), moments, as_of, folder, before)
+            yield cls(warehouse, narrowed(warehouse), moments, as_of, made, before)
         finally:
             for name in (MOMENTS, SEEN, ROWS):
                 warehouse.engine.raw_sql(f"DROP TABLE IF EXISTS {quoted(name)}")
 
     @property
     def _written(self) -> Kept:
-        return Kept(self.folder, self.as_of)
+        return Kept(self.made.needs, self.as_of)
 
     def needs(self, groups: Iterable[Group]) -> ir.Table:
         """What was written of a piece: one row per moment with a column per need."""
@@ -114,16 +103,22 @@ class Night:
         return found
 
     def measure(self, groups: Iterable[Group], customers_per_piece: int) -> dict[str, Touched]:
-        """Write what the groups need: a row for each customer who has rows, with their fingerprint."""
-        touched = {group: Touched(0, 0) for group in groups}
-        for group in touched:
-            self._written.parts(group.name).mkdir()
+        """Write what the groups need: a row for each customer who has rows, with their fingerprint. Pieces that were finished
+        before this night broke off are not measured again."""
+        asked = list(groups)
+        touched = {group.name: Touched(0, 0) for group in asked}
+        for group in asked:
+            self._written.parts(group.name).mkdir(parents=True, exist_ok=True)
         total = self.held.tables["customers"].customer_id.nunique().execute()
         some = pieces(self.held, customers_per_piece)
         for number, _ in enumerate(followed(some, "measured", total, lambda customers: customers)):
-            for group in touched:
-                touched[group] += self._measure(group, f"part-{number:05d}.parquet")
-        return {group.name: found for group, found in touched.items()}
+            found = self.made.measured(number)
+            if found is None:
+                found = {group.name: self._measure(group, f"part-{number:05d}.parquet") for group in asked}
+                self.made.note(number, found)
+            for name, counts in found.items():
+                touched[name] += counts
+        return touched
 
     def _measure(self, group: Group, part: str) -> Touched:
         self._look(group)
@@ -139,8 +134,9 @@ class Night:
             found = self._carried(group, [part for part in parts if part.customers], self.before)
         else:
             found = self._anew(group)
-        file = literal(str(self._written.parts(group.name) / part))
-        self._run(f"COPY ({found}) TO '{file}' (FORMAT parquet, COMPRESSION zstd)")
+        file = self._written.parts(group.name) / part
+        self._run(f"COPY ({found}) TO '{literal(str(file))}' (FORMAT parquet, COMPRESSION zstd)")
+        flush(file)
         return Touched(customers, measured)
 
     def _look(self, group: Group) -> None:

@@ -8,15 +8,14 @@ never rewritten; the pointer `CURRENT` names the newest. What the features neede
 next night to start from (see `features.incremental`). The work is done in pieces of customers: memory holds one.
 """
 
+import hashlib
 import json
 import shutil
-import time
 import uuid
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -27,30 +26,36 @@ from rich.console import Console
 from rich.table import Table
 
 from features import timeline
+from features.begun import Begun, Touched
 from features.bulk import over_arrays
 from features.cohorts import COHORTS, Cohort, everyone, excluded_column
 from features.command import run
 from features.errors import BadData, NoWarehouse
+from features.feature import SEMANTICS
 from features.feature_set import available
 from features.home import data_folder
-from features.incremental import Night, Touched
-from features.needs import Need
+from features.incremental import Night
+from features.lock import held
 from features.pieces import CUSTOMERS_PER_PIECE, in_pieces
 from features.planner import compute, needs_for, project
 from features.pointer import point, pointed
 from features.progress import followed
 from features.reach import groups_of
-from features.rows import Definition
+from features.rows import Definition, needs_of
 from features.state import Kept, beside, kept, seal, why_not_on
 from features.timeline import moment_named
 from features.warehouse import Warehouse, connect
 
-__all__ = ["NightlyRows", "Work", "excluded_column", "latest", "materialise", "rows"]
+__all__ = ["NightlyRows", "Work", "excluded_column", "latest", "materialise", "rows", "rows_folder"]
 
 ROWS_PER_BATCH = 65_536
 FILES_KEPT = 2
 ASKED_FOR = "it was asked for"
-ABANDONED_AFTER_S = 86_400
+
+
+def rows_folder() -> Path:
+    """Where rows lie by default."""
+    return data_folder() / "features"
 
 
 def rows(moments: ir.Table, warehouse: Warehouse) -> ir.Table:
@@ -87,111 +92,126 @@ def materialise(
 
     What everyone's features needed is kept beside the rows, and the next time carried over where that is exact:
     the result is the same to the bit. `incremental=False` measures everyone. Raises `BadData` when nobody is
-    known yet at that date.
+    known yet at that date, `RunInProgress` when another process is writing there. Killed at any point and called again it
+    goes on: pieces that are done are not done again.
     """
     customers = warehouse.engine.execute(everyone(warehouse, [as_of]).count())
     if not customers:
         raise BadData(f"nobody is known before {as_of:%Y-%m-%d}; choose a later date")
-    job = _Job(warehouse, as_of, customers, customers_per_piece)
-    folder = folder or data_folder() / "features"
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"rows-{as_of:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}.arrow"
-    staged, staged_needs = folder / f".{target.name}", folder / f".{beside(target).name}"
-    try:
-        if why := why_not_on(warehouse.engine):
-            job.write_pieces(lambda narrowed: rows(everyone(narrowed, [as_of]), narrowed), Work(why), staged)
-        elif not incremental and (found := _over_arrays(warehouse, as_of)):
-            job.write(found, Work(ASKED_FOR), staged)
-        else:
-            needs = needs_for(_definitions(warehouse))
-            before = _before(folder, needs, warehouse) if incremental else ASKED_FOR
-            _with_needs(job, needs, before, staged, staged_needs)
-            staged_needs.rename(beside(target))
-        made = NightlyRows.open(staged)
-        staged.rename(target)
-        made = NightlyRows.open(target)
-    finally:
-        staged.unlink(missing_ok=True)
-        shutil.rmtree(staged_needs, ignore_errors=True)
-    point(folder, target.name)
-    _forget(folder)
+    folder = folder or rows_folder()
+    with held(folder):
+        before = _before(folder, warehouse, incremental=incremental)
+        job = _Job(warehouse, as_of, customers, customers_per_piece, before)
+        begun = Begun(folder, job.key(pointed(folder)), as_of)
+        if not begun.target.exists():
+            begun.finish(job.facts(job.write(begun)))
+        made = NightlyRows.open(begun.target)
+        if begun.needs.exists():
+            begun.needs.rename(beside(begun.target))
+        point(folder, begun.target.name)
+        begun.clear()
+        _forget(folder)
     return made
 
 
 @dataclass(frozen=True)
 class _Job:
-    """Rows of all `customers` known before `as_of`, so many at a time."""
+    """Rows of all `customers` known before `as_of`, so many at a time; `before` is what is kept of the night before, or why everyone is
+    measured."""
 
     warehouse: Warehouse
     as_of: datetime
     customers: int
     customers_per_piece: int
+    before: Kept | str
 
-    def write_pieces(self, answer: Callable[[Warehouse], ir.Table], work: "Work", file: Path) -> None:
+    def key(self, current: str) -> str:
+        """The same if and only if the rows would be, made in the same pieces from the same rows before (`current`). A warehouse that
+        does not say what it holds is another one each time."""
+        definitions = {
+            name: needs_of(definition) for name, definition in _definitions(self.warehouse).items()
+        }
+        meant = [
+            f"{name} {value!r} {sorted(map(repr, needs))}" for name, (value, needs) in definitions.items()
+        ]
+        told = [SEMANTICS, self.as_of.isoformat(), self.warehouse.digest or uuid.uuid4().hex, self.customers_per_piece, current,
+                isinstance(self.before, str) and self.before, ROWS_PER_BATCH, sorted(meant)]  # fmt: skip
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+    def write(self, begun: Begun) -> "Work":
+        """Write the rows that are not there yet."""
+        if why := why_not_on(self.warehouse.engine):
+            self._write_pieces(begun, lambda narrowed: rows(everyone(narrowed, [self.as_of]), narrowed))
+            return Work(why)
+        if self.before == ASKED_FOR and (found := self._over_arrays(begun.last)):
+            self._write(begun, found)
+            return Work(ASKED_FOR)
+        return self._with_needs(begun)
+
+    def _over_arrays(self, after: str) -> Iterator[pa.RecordBatch] | None:
+        """Everyone's rows, measured over arrays, where that can be had; then nothing is kept for the night after."""
+        people = everyone(self.warehouse, [self.as_of])
+        people = people.filter(people.customer_id > after)
+        return over_arrays(people, self.warehouse, available(self.warehouse), _cohorts(self.warehouse))
+
+    def _with_needs(self, begun: Begun) -> "Work":
+        """Write the needs, group by group, and the rows that the definitions make of them."""
+        needs = needs_for(_definitions(self.warehouse))
+        why, usable = (self.before, None) if isinstance(self.before, str) else ("", self.before)
+        groups = groups_of(needs)
+        with Night.begun(self.warehouse, self.as_of, begun, usable) as night:
+            touched = night.measure(groups, self.customers_per_piece)
+            seal(begun.needs, self.as_of, needs, self.warehouse.engine)
+            found = project(night.needs(groups), _definitions(self.warehouse))
+            self._write_pieces(begun, lambda narrowed: _answered(found, narrowed))
+        return Work(why, touched)
+
+    def _write_pieces(self, begun: Begun, answer: Callable[[Warehouse], ir.Table]) -> None:
         """Write what `answer` says of each piece, after the pieces before it."""
 
         def sorted_rows(narrowed: Warehouse) -> ir.Table:
             return answer(narrowed).order_by("customer_id")
 
-        found = in_pieces(sorted_rows, self.warehouse, self.customers_per_piece, ROWS_PER_BATCH)
-        self.write(found, work, file)
+        found = in_pieces(sorted_rows, self.warehouse, self.customers_per_piece, ROWS_PER_BATCH, after=begun.last)  # fmt: skip
+        self._write(begun, found)
 
-    def write(self, found: Iterator[pa.RecordBatch], work: "Work", file: Path) -> None:
-        """Write rows in the order of customers."""
+    def _write(self, begun: Begun, found: Iterator[pa.RecordBatch]) -> None:
         without_date = (batch.drop_columns("as_of") for batch in found)
-        batches = followed(without_date, "rows written", self.customers, len)
-        first = next(batches)
-        schema = first.schema.with_metadata(self._facts(work))
-        with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-            for batch in chain([first], batches):
-                writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
+        for _ in followed(begun.keep(without_date, ROWS_PER_BATCH), "rows written", self.customers, len):
+            pass
 
-    def _facts(self, work: "Work") -> dict[str, str]:
+    def facts(self, work: "Work") -> dict[str, str]:
+        """What a file of rows says about itself."""
         facts = {"as_of": self.as_of.isoformat(), "warehouse": self.warehouse.digest}
         facts |= {feature.name: feature.fingerprint for feature in available(self.warehouse)}
         return {"facts": json.dumps(facts), "work": json.dumps(asdict(work))}
 
 
-def _over_arrays(warehouse: Warehouse, as_of: datetime) -> Iterator[pa.RecordBatch] | None:
-    """Everyone's rows, measured over arrays, where that can be had; then nothing is kept for the night after."""
-    return over_arrays(everyone(warehouse, [as_of]), warehouse, available(warehouse), _cohorts(warehouse))
-
-
-def _before(folder: Path, needs: Sequence[Need], warehouse: Warehouse) -> Kept | str:
-    """What is kept beside the current rows, or why it is of no use."""
+def _before(folder: Path, warehouse: Warehouse, *, incremental: bool) -> Kept | str:
+    """What is kept beside the current rows, or why everyone is measured."""
+    if not incremental:
+        return ASKED_FOR
+    if why := why_not_on(warehouse.engine):
+        return why
     if not (name := pointed(folder)):
         return "there are no rows before"
-    return kept(beside(folder / name), needs, warehouse.engine)
-
-
-def _with_needs(
-    job: _Job, needs: Sequence[Need], before: Kept | str, staged: Path, staged_needs: Path
-) -> None:
-    """Write the needs, group by group, and the rows that the definitions make of them."""
-    why, usable = (before, None) if isinstance(before, str) else ("", before)
-    groups = groups_of(needs)
-    with Night.begun(job.warehouse, job.as_of, staged_needs, usable) as night:
-        touched = night.measure(groups, job.customers_per_piece)
-        seal(staged_needs, job.as_of, needs, job.warehouse.engine)
-        found = project(night.needs(groups), _definitions(job.warehouse))
-        job.write_pieces(lambda narrowed: _answered(found, narrowed), Work(why, touched), staged)
+    return kept(beside(folder / name), needs_for(_definitions(warehouse)), warehouse.engine)
 
 
 def _forget(folder: Path) -> None:
-    """Remove older rows with what is kept beside them, and what a run left behind that broke off."""
+    """Remove older rows with what is kept beside them, and needs whose rows are gone."""
     files = sorted(folder.glob("rows-*.arrow"), key=lambda file: file.stat().st_mtime)
     for old in files[:-FILES_KEPT]:
         old.unlink()
-        shutil.rmtree(beside(old), ignore_errors=True)
-    owned = {beside(file) for file in files}
-    for left in (*folder.glob(".rows-*"), *folder.glob(".needs-*"), *folder.glob("needs-*")):
-        if left not in owned and time.time() - left.stat().st_mtime > ABANDONED_AFTER_S:
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
+    owned = {beside(file) for file in files[-FILES_KEPT:]}
+    for left in folder.glob("needs-*"):
+        if left not in owned:
+            shutil.rmtree(left)
 
 
 def latest(folder: Path | None = None) -> "NightlyRows":
     """The current rows. Raises `NoWarehouse` when none have been materialised."""
-    folder = folder or data_folder() / "features"
+    folder = folder or rows_folder()
     if not (name := pointed(folder)):
         raise NoWarehouse(f"no feature rows in {folder}: run `python -m features.nightly --as-of DATE`")
     return NightlyRows.open(folder / name)

@@ -38,17 +38,21 @@ def in_pieces(
     warehouse: Warehouse,
     customers_per_piece: int = CUSTOMERS_PER_PIECE,
     rows_per_batch: int = ROWS_PER_BATCH,
+    *,
+    after: str = "",
 ) -> Iterator[pa.RecordBatch]:
     """The rows of `answer`, piece by piece, in the types it declares. It is given the warehouse narrowed to the
     customers of a piece, and must ask about no others. An engine that spreads its work itself gets everything as
-    one piece."""
+    one piece. With `after`, those of later customers only; answers have a `customer_id`."""
     engine = warehouse.engine
     if engine.name != "duckdb":
-        yield from _declared(answer(warehouse), engine, rows_per_batch)
+        people = warehouse.tables["customers"]
+        later = {**warehouse.tables, "customers": people.filter(people.customer_id > after)}
+        yield from _declared(answer(replace(warehouse, tables=later)), engine, rows_per_batch)
         return
     asked = answer(narrowed(warehouse))
     schema, sql = asked.schema().to_pyarrow(), ""
-    for piece, _ in enumerate(pieces(warehouse, customers_per_piece)):
+    for piece, _ in enumerate(pieces(warehouse, customers_per_piece, after)):
         if not piece:
             # Ibis tells the engine about tables in memory only when it runs a query itself.
             yield from _declared(asked, engine, rows_per_batch)
@@ -64,9 +68,12 @@ def narrowed(warehouse: Warehouse) -> Warehouse:
     return replace(warehouse, tables=tables)
 
 
-def pieces(warehouse: Warehouse, customers_per_piece: int = CUSTOMERS_PER_PIECE) -> Iterator[int]:
-    """Go from piece to piece, in order; yields how many customers are in each."""
+def pieces(
+    warehouse: Warehouse, customers_per_piece: int = CUSTOMERS_PER_PIECE, after: str = ""
+) -> Iterator[int]:
+    """Go from piece to piece, in order; yields how many customers are in each. Begins with the one after `after`."""
     people = warehouse.tables["customers"].select("customer_id").distinct()
+    people = people.filter(people.customer_id > after)
     numbered = people.mutate(piece=ibis.row_number().over(order_by=people.customer_id) // customers_per_piece)
     ids = numbered.customer_id
     ends = numbered.group_by("piece").aggregate(first=ids.min(), last=ids.max(), customers=ids.count())

@@ -107,6 +107,24 @@ class Explainer:
                         into.append(self._sentence(int(number), value, direction, language))
         return Words(place, en, zh)
 
+    def moves(self, found: Strongest, before: np.ndarray) -> Words:
+        """What is said of features whose value was `before` another one, or makes another difference; equal ones are worded once."""
+        raises = found.contribution > 0
+        place, en, zh = np.empty(len(found), dtype=np.int64), [], []  # type: ignore[var-annotated]
+        for number in np.unique(found.feature):
+            for direction in (False, True):
+                said = np.flatnonzero((found.feature == number) & (raises == direction))
+                values, now = np.unique(np.append(found.value[said], before[said]), return_inverse=True)
+                pairs, which = np.unique(
+                    now[: len(said)] * len(values) + now[len(said) :], return_inverse=True
+                )
+                place[said] = which + len(en)
+                for pair in pairs.tolist():
+                    is_, was = (values[place] for place in divmod(pair, len(values)))
+                    for language, into in (("en", en), ("zh", zh)):
+                        into.append(self._move(int(number), was, is_, direction, language))
+        return Words(place, en, zh)
+
     def reasons(
         self, rows: np.ndarray, contributions: np.ndarray, most: int = MOST_REASONS
     ) -> list[list[Reason]]:
@@ -134,6 +152,15 @@ class Explainer:
         if language == "en":
             return f"{feature.en}: {said}, which makes it {'more' if raises else 'less'} likely"
         return f"{feature.zh}：{said}，{'提高' if raises else '降低'}可能性"
+
+    def _move(self, number: int, was: float, now: float, raises: bool, language: str) -> str:
+        feature = self.features[number]
+        then, said = (self.said(value, number, language) for value in (was, now))
+        if language == "en":
+            told = f"still {said}" if then == said else f"{then}, now {said}"
+            return f"{feature.en}: {told}, which makes it {'more' if raises else 'less'} likely"
+        told = f"仍为{said}" if then == said else f"由{then}变为{said}"
+        return f"{feature.zh}：{told}，{'提高' if raises else '降低'}可能性"
 
 
 @lru_cache(maxsize=50_000)

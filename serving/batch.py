@@ -11,6 +11,7 @@ Killed at any point and called again it goes on where it was: parts that are don
 """
 
 import hashlib
+import logging
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,17 +25,18 @@ import typer
 
 from features import audit, nightly
 from features.command import run
-from features.errors import BadData, NoChampion
+from features.errors import BadData, BadModel, NoChampion
 from features.home import scores_folder
-from features.nightly import NightlyRows
+from features.lock import held
+from features.nightly import NightlyRows, excluded_column, rows_folder
 from features.pointer import pointed
 from features.progress import followed
 from features.timeline import moment_named
 from features.warehouse import Warehouse, connect
 from serving.forecast import drifts
+from serving.moves import Before
 from serving.partition import believed, score_part
 from serving.runs.folder import publish, publish_again, runs
-from serving.runs.lock import held
 from serving.runs.manifest import Manifest, TaskFacts, content_of
 from serving.runs.reader import Run
 from serving.runs.schema import SCHEMA_VERSION
@@ -44,6 +46,8 @@ from serving.scorer import Scorer
 from training import registry
 
 __all__ = ["batch"]
+
+log = logging.getLogger(__name__)
 
 VALID_DAYS = 7
 MOST_REJECTED = 0.01
@@ -59,6 +63,7 @@ class _Job:
     as_of: datetime
     scorers: Sequence[Scorer]
     valid_days: int
+    since: Manifest | None = None
 
     @property
     def expires_at(self) -> datetime:
@@ -67,7 +72,8 @@ class _Job:
     @property
     def key(self) -> str:
         models = [(s.task, s.version, s.loaded.digest) for s in self.scorers]
-        told = [SCHEMA_VERSION, self.as_of.isoformat(), self.valid_days, self.warehouse.digest, models]
+        since = self.since.rows if self.since else ""
+        told = [SCHEMA_VERSION, self.as_of.isoformat(), self.valid_days, self.warehouse.digest, models, since]
         return hashlib.sha256(msgspec.json.encode(told)).hexdigest()
 
 
@@ -89,7 +95,8 @@ def batch(
     if not champions:
         raise NoChampion("no model has been promoted yet: run `python -m training.train --task TASK`")
     with held(scores):
-        job = _Job(warehouse, as_of, [Scorer(champion) for champion in champions], valid_days)
+        scorers = [Scorer(champion) for champion in champions]
+        job = _Job(warehouse, as_of, scorers, valid_days, _since(scores, as_of))
         if again := _made_already(scores, job.key):
             return Run.open(publish_again(scores, again))
         work = Work(scores, job.key)
@@ -107,6 +114,30 @@ def _made_already(scores: Path, key: str) -> Path | None:
     return None
 
 
+def _since(scores: Path, as_of: datetime) -> Manifest | None:
+    """The newest run of an earlier moment, when the rows it scored are still there."""
+    for folder in reversed(runs(scores)):
+        told = Manifest.read(folder)
+        if told.as_of < as_of:
+            return told if told.rows and rows_folder().joinpath(told.rows).is_file() else None
+    return None
+
+
+def _before(job: _Job) -> Before | None:
+    """The rows of the run before, where all models can read them."""
+    if job.since is None:
+        return None
+    try:
+        night = NightlyRows.open(rows_folder() / job.since.rows)
+        for scorer in job.scorers:
+            scorer.require(night.fingerprints)
+    except (FileNotFoundError, BadModel):
+        log.info("%s was scored from rows that are gone or defined otherwise: no row says what moved", job.since.run)  # fmt: skip
+        return None
+    needed = {name for s in job.scorers for name in (*s.card.features, excluded_column(s.card.cohort))}
+    return Before(night, ("customer_id", *sorted(needed)))
+
+
 def _rows(job: _Job, work: Work) -> NightlyRows:
     """The feature rows of the night: those this work began with, where it was interrupted, or new ones."""
     file = Path(work.remembered(ROWS))
@@ -120,6 +151,7 @@ def _rows(job: _Job, work: Work) -> NightlyRows:
 def _score(job: _Job, rows: NightlyRows, work: Work) -> dict[int, Done]:
     """Every part that is not done yet, through all models."""
     names = sorted({name for scorer in job.scorers for name in scorer.card.features})
+    before = _before(job)
     found, first_row, last_id, rejected = {}, 0, None, 0
     sizes = [batch.num_rows for batch in rows.batches]
     first = next((number for number in range(len(sizes)) if work.done(number) is None), None)
@@ -132,7 +164,8 @@ def _score(job: _Job, rows: NightlyRows, work: Work) -> dict[int, Done]:
                     scorer.quicken(block.slice(0, SAMPLE))
             began = time.monotonic()
             good, bad = believed(block, names, first_row, last_id)
-            made = score_part(job.scorers, good, bad, job.as_of, job.expires_at)
+            then = before.beside(good["customer_id"].combine_chunks()) if before and len(good) else None
+            made = score_part(job.scorers, good, bad, job.as_of, job.expires_at, then)
             part = work.keep(number, made, time.monotonic() - began)
         assert part is not None
         found[number] = part
@@ -169,7 +202,7 @@ def _publish(job: _Job, rows: NightlyRows, work: Work, parts: Mapping[int, Done]
             run=name, sequence=sequence, key=job.key, as_of=job.as_of, expires_at=job.expires_at,
             made_at=datetime.now(UTC).replace(tzinfo=None, microsecond=0), warehouse=job.warehouse.digest,
             rows=rows.file.name, population=len(rows), tasks=facts, files=tables.files,
-            content=content_of(tables.files),
+            content=content_of(tables.files), since=job.since.run if job.since else "",
         )  # fmt: skip
 
     _note(facts, content_of(tables.files))

@@ -17,7 +17,8 @@ from features.nightly import excluded_column
 from features.reasons import MOST_REASONS, Strongest
 from serving.desk.segments import Grouped, grouped
 from serving.forecast import PARTIAL, among, partial_sums
-from serving.runs.schema import LONG, REASON, REJECTED, SEGMENTS, STAGED, concepts
+from serving.moves import Moves, Then, moves
+from serving.runs.schema import LONG, MOVED, REASON, REJECTED, SEGMENTS, STAGED, concepts
 from serving.scorer import Scored, Scorer
 
 __all__ = ["Part", "believed", "score_part"]
@@ -25,6 +26,7 @@ __all__ = ["Part", "believed", "score_part"]
 ROWS_AT_A_TIME = 4_096
 LONGEST_ID = 64
 THOUSANDTHS = 1000.0
+MOVES = ("since", "previous_probability", "previous_grade", "moved")
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,15 @@ def believed(
 
 
 def score_part(
-    scorers: Sequence[Scorer], rows: pa.Table, rejected: pa.Table, as_of: datetime, expires_at: datetime
+    scorers: Sequence[Scorer],
+    rows: pa.Table,
+    rejected: pa.Table,
+    as_of: datetime,
+    expires_at: datetime,
+    then: Then | None = None,
 ) -> Part:
-    """Every task's scores of rows that can be believed, sorted by customer and task."""
+    """Every task's scores of rows that can be believed, sorted by customer and task; and why they moved from what their rows
+    were `then`."""
     names = sorted({concept for scorer in scorers for concept in scorer.explainer.concepts})
     counts, long, by_concept, who = {}, [], [], []
     promised: list[pa.Table] = [PARTIAL.empty_table()]
@@ -94,7 +102,8 @@ def score_part(
             sums = scorer.explainer.by_concept(parts)
             ids = block["customer_id"].combine_chunks().filter(pa.array(scored.eligible))
             strongest = scorer.explainer.speaking(scored.rows, parts, sums, MOST_REASONS)
-            long.append(_long(scorer, ids, scored, strongest, as_of, expires_at))
+            moved = moves(scorer, ids, scored, parts, sums, then) if then else None
+            long.append(_long(scorer, ids, scored, strongest, moved, as_of, expires_at))
             by_concept.append(_concepts(scorer, ids, sums, names))
             here = place + np.flatnonzero(scored.eligible)
             promised.append(partial_sums(scorer, scored, among(groups, here)))
@@ -129,7 +138,13 @@ def _counted(rows: pa.Table, scorer: Scorer, rejected: int) -> dict[str, int]:
 
 
 def _long(
-    scorer: Scorer, ids: pa.Array, scored: Scored, found: Strongest, as_of: datetime, expires_at: datetime
+    scorer: Scorer,
+    ids: pa.Array,
+    scored: Scored,
+    found: Strongest,
+    moved: Moves | None,
+    as_of: datetime,
+    expires_at: datetime,
 ) -> pa.Table:
     size, card = len(ids), scorer.card
     given = {
@@ -143,6 +158,11 @@ def _long(
         "outlook": _outlook(scorer, scored.outlook),
         "reasons": _reasons(scorer, found, size),
         "model_version": _repeated(scorer.version, size),
+        **(
+            _moves(scorer, moved, size)
+            if moved
+            else {name: pa.nulls(size, STAGED.field(name).type) for name in MOVES}
+        ),
     }
     return pa.table([given[field.name] for field in STAGED], schema=STAGED)
 
@@ -161,19 +181,52 @@ def _outlook(scorer: Scorer, outlook: np.ndarray) -> pa.Array:
 
 def _reasons(scorer: Scorer, found: Strongest, size: int) -> pa.Array:
     explainer, said = scorer.explainer, scorer.explainer.words(found)
-    category = np.array([feature.name in explainer.levels for feature in explainer.features])
     columns = [
         _named(found.concept, explainer.concepts),
         _named((found.contribution > 0).astype(np.int64), ["lowers", "raises"]),
         pa.array(found.contribution),
         _named(found.feature, [feature.name for feature in explainer.features]),
-        pa.array(found.value, mask=np.isnan(found.value) | category[found.feature]),
+        _values(scorer, found.feature, found.value),
         _named(said.place, said.en),
         _named(said.place, said.zh),
     ]
-    reasons = pa.StructArray.from_arrays(columns, fields=list(REASON))
-    ends = np.searchsorted(found.row, np.arange(size + 1)).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(ends), reasons)
+    return _listed(found.row, pa.StructArray.from_arrays(columns, fields=list(REASON)), size)
+
+
+def _moves(scorer: Scorer, found: Moves, size: int) -> dict[str, pa.Array]:
+    """When, what was said then, and what moved since; null for those who were not scored then."""
+    explainer, told, said = scorer.explainer, found.told, scorer.explainer.moves(found.told, found.before)
+    nobody = np.isnan(found.probabilities)
+    columns = [
+        _named(told.concept, explainer.concepts),
+        pa.array(told.contribution),
+        _named(told.feature, [feature.name for feature in explainer.features]),
+        _values(scorer, told.feature, told.value),
+        _values(scorer, told.feature, found.before),
+        _named(said.place, said.en),
+        _named(said.place, said.zh),
+    ]
+    moved = _listed(told.row, pa.StructArray.from_arrays(columns, fields=list(MOVED)), size, pa.array(nobody))
+    since = np.full(size, np.datetime64(found.since, "us"))
+    return {
+        "since": pa.array(since, mask=nobody),
+        "previous_probability": pa.array(found.probabilities, mask=nobody),
+        "previous_grade": pa.array(found.grades, pa.string()),
+        "moved": moved,
+    }
+
+
+def _values(scorer: Scorer, feature: np.ndarray, values: np.ndarray) -> pa.Array:
+    """What features hold; null for nothing, and for words."""
+    explainer = scorer.explainer
+    category = np.array([one.name in explainer.levels for one in explainer.features])
+    return pa.array(values, mask=np.isnan(values) | category[feature])
+
+
+def _listed(row: np.ndarray, structs: pa.StructArray, size: int, nothing: pa.Array | None = None) -> pa.Array:
+    """A list per row of what is told of it, `row` by row; null where `nothing` is true."""
+    ends = np.searchsorted(row, np.arange(size + 1)).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(ends), structs, mask=nothing)
 
 
 def _concepts(scorer: Scorer, ids: pa.Array, sums: np.ndarray, names: Sequence[str]) -> pa.Table:

@@ -45,18 +45,14 @@ def _said(
 ) -> list[list[Moved]]:
     explainer = scorer.explainer
     told = explainer.speaking(now, parts, sums, MOST)
+    words = explainer.moves(told, then[told.row, told.feature])
     found: list[list[Moved]] = [[] for _ in now]
-    for row, concept, place, total in zip(
+    for row, concept, total, place in zip(
         told.row.tolist(),
         told.concept.tolist(),
-        told.feature.tolist(),
         told.contribution.tolist(),
+        words.place.tolist(),
         strict=True,
     ):
-        feature = explainer.features[place]
-        was, is_ = ((explainer.said(v, place, "en"), explainer.said(v, place, "zh")) for v in (then[row, place], now[row, place]))  # fmt: skip
-        makes, makes_zh = ("more", "提高") if total > 0 else ("less", "降低")
-        en = f"{feature.en}: {was[0]}, now {is_[0]}, which makes it {makes} likely"
-        zh = f"{feature.zh}：由{was[1]}变为{is_[1]}，{makes_zh}可能性"
-        found[row].append(Moved(explainer.concepts[concept], total, en, zh))
+        found[row].append(Moved(explainer.concepts[concept], total, words.en[place], words.zh[place]))
     return found

@@ -24,19 +24,22 @@ LEAST_MOVED = 10  # thousandths of log-odds: less is no reason to speak of
 THOUSANDTHS = 1000.0
 
 
-class Moved(msgspec.Struct, frozen=True):
-    """A group of features that says something else than before: by how much (log-odds), and in words where it is among the main
-    reasons both times."""
+class Moved(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A group of features that says something else than before: by how much (log-odds), the `feature` that speaks, with its `value` now and
+    before where they are numbers, and in words. Compared with another run than the one before, the groups alone are known."""
 
     concept: str
     change: float
     en: str
     zh: str
+    feature: str | None = None
+    value: float | None = None
+    previous_value: float | None = None
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One customer and task. `key` is the same whenever the same change is sent again. Nobody should act on it after `expires_at`. `moved` is
-    empty where another model speaks than before."""
+    told by one model for both moments."""
 
     key: str
     run: str
@@ -63,7 +66,7 @@ QUESTION = """
 SELECT coalesce(n.customer_id, b.customer_id) AS customer_id, coalesce(n.task, b.task) AS task,
        n.grade, b.grade AS previous_grade, n.probability, b.probability AS previous_probability,
        n.model_version, b.model_version AS previous_model_version,
-       n.reasons, b.reasons AS previous_reasons, np AS parts, bp AS previous_parts
+       n.reasons, b.reasons AS previous_reasons, n.since, n.moved, np AS parts, bp AS previous_parts
 FROM read_parquet($now) n FULL JOIN {before} b ON n.customer_id = b.customer_id AND n.task = b.task
 LEFT JOIN read_parquet($now_parts) np ON np.customer_id = n.customer_id AND np.task = n.task
 LEFT JOIN {before_parts} bp ON bp.customer_id = b.customer_id AND bp.task = b.task
@@ -90,7 +93,6 @@ def changes(now: Run, since: Run | None = None) -> Iterator[Change]:
 def _change(row: Mapping[str, Any], now: Run, since: Run | None) -> Change:
     main, previous = _main(row["reasons"]), _main(row["previous_reasons"])
     kind: Any = "new" if row["previous_grade"] is None else "gone" if row["grade"] is None else "changed"
-    same_model = row["model_version"] == row["previous_model_version"]
     told = since.name if since else ""
     names = f"{now.manifest.content}\n{since.manifest.content if since else ''}\n{row['task']}\n{row['customer_id']}"
     return Change(
@@ -110,7 +112,7 @@ def _change(row: Mapping[str, Any], now: Run, since: Run | None) -> Change:
         previous_reason=previous.get("concept"),
         reason_en=main.get("en"),
         reason_zh=main.get("zh"),
-        moved=_moved(row) if kind == "changed" and same_model else [],
+        moved=_moved(row, since) if kind == "changed" else [],
         model_version=row["model_version"],
         previous_model_version=row["previous_model_version"],
     )
@@ -120,8 +122,13 @@ def _main(reasons: Sequence[Mapping[str, Any]] | None) -> Mapping[str, Any]:
     return reasons[0] if reasons else {}
 
 
-def _moved(row: Mapping[str, Any]) -> list[Moved]:
-    """The groups whose contribution changed most, with the values behind it where they are known."""
+def _moved(row: Mapping[str, Any], since: Run | None) -> list[Moved]:
+    """What the run itself says moved, where it was compared with that run; else the groups whose contribution is most another one, by the
+    same model."""
+    if since and row["since"] == since.manifest.as_of and row["moved"] is not None:
+        return [Moved(**moved) for moved in row["moved"]]
+    if row["model_version"] != row["previous_model_version"]:
+        return []
     parts, before = row["parts"] or {}, row["previous_parts"] or {}
     apart = {
         name: value - before[name]
@@ -129,23 +136,10 @@ def _moved(row: Mapping[str, Any]) -> list[Moved]:
         if name not in concepts([]).names and value is not None and before.get(name) is not None
     }
     most = sorted(apart, key=lambda name: (-abs(apart[name]), name))[:MOST_MOVED]
-    return [
-        _in_words(row, name, apart[name] / THOUSANDTHS) for name in most if abs(apart[name]) >= LEAST_MOVED
-    ]
+    return [_in_words(name, apart[name] / THOUSANDTHS) for name in most if abs(apart[name]) >= LEAST_MOVED]
 
 
-def _in_words(row: Mapping[str, Any], concept: str, change: float) -> Moved:
-    said = {reason["concept"]: reason for reason in row["reasons"] or []}.get(concept)
-    before = {reason["concept"]: reason for reason in row["previous_reasons"] or []}.get(concept)
+def _in_words(concept: str, change: float) -> Moved:
     en = f"{concept} makes it {'more' if change > 0 else 'less'} likely than before"
     zh = f"{CONCEPTS.get(concept, concept)}较上次{'提高' if change > 0 else '降低'}可能性"
-    if said and before and said["feature"] == before["feature"] and said["value"] != before["value"]:
-        en += f" ({_value_in(said['en'], ', which')}; before {_value_in(before['en'], ', which', last=True)})"
-        zh += f"（{_value_in(said['zh'], '，')}；此前{_value_in(before['zh'], '，', last=True, colon='：')}）"
     return Moved(concept, change, en, zh)
-
-
-def _value_in(sentence: str, end: str, *, last: bool = False, colon: str = ": ") -> str:
-    """Of a reason's sentence the feature with its value, or the value alone."""
-    told = sentence[: sentence.rindex(end)]
-    return told.rpartition(colon)[2] if last else told

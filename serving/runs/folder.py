@@ -15,10 +15,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from features.durable import flush_folder, rename, writing
+from features.durable import flush, rename, writing
 from features.errors import BadRun, NoWarehouse
+from features.lock import held
 from features.pointer import point, pointed
-from serving.runs.lock import held
 from serving.runs.manifest import MANIFEST, Manifest, damage
 
 __all__ = ["HISTORY", "current", "named", "prune", "publish", "publish_again", "rollback", "runs", "verify"]
@@ -67,7 +67,7 @@ def publish(scores: Path, staged: Path, as_of: datetime, manifest_of: Callable[[
     with writing(staged / MANIFEST) as file:
         file.write(manifest.encoded())
     for folder in {staged, *(file.parent for file in staged.rglob("*") if file.is_file())}:
-        flush_folder(folder)
+        flush(folder)
     target = scores / manifest.run
     rename(staged, target)
     _switch(scores, manifest.run, "published")

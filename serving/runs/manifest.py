@@ -43,7 +43,7 @@ class TaskFacts(msgspec.Struct, frozen=True):
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """`content` is one hash over the tables: the same for the same rows and models, whatever the run is called and however
-    often it was interrupted. `sequence` orders runs, clocks do not."""
+    often it was interrupted. `sequence` orders runs, clocks do not. `since` names the run that its rows say what moved since."""
 
     run: str
     sequence: int
@@ -58,6 +58,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, FileFacts]
     content: str
     schema_version: int = SCHEMA_VERSION
+    since: str = ""
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
@@ -65,13 +66,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         file = folder / MANIFEST
         try:
             written = file.read_bytes()
-            signed = msgspec.json.decode(written, type=_Signed)
-            found = msgspec.json.decode(signed.manifest, type=cls)
+            body = msgspec.json.format(bytes(msgspec.json.decode(written, type=_Signed).manifest), indent=-1)
+            found = msgspec.json.decode(body, type=cls)
         except OSError as error:
             raise BadRun(f"{file} cannot be read ({error.strerror}); roll back to another run") from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadRun(f"{file} is not as it was written; roll back to another run") from error
-        if found.encoded() != written:
+        if _sealed(body) != written:  # not `found`, encoded: a release before may have known fewer facts
             raise BadRun(f"{file} is not as it was written (SHA-256 differs); roll back to another run")
         if found.schema_version != SCHEMA_VERSION:
             raise BadRun(
@@ -80,9 +81,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
     def encoded(self) -> bytes:
-        body = msgspec.json.encode(self)
-        signed = {"sha256": hashlib.sha256(body).hexdigest(), "manifest": msgspec.Raw(body)}
-        return msgspec.json.format(msgspec.json.encode(signed), indent=1) + b"\n"
+        return _sealed(msgspec.json.encode(self))
+
+
+def _sealed(body: bytes) -> bytes:
+    signed = {"sha256": hashlib.sha256(body).hexdigest(), "manifest": msgspec.Raw(body)}
+    return msgspec.json.format(msgspec.json.encode(signed), indent=1) + b"\n"
 
 
 class _Signed(msgspec.Struct, frozen=True):

@@ -49,7 +49,7 @@ class Run:
     def scores(self, customer_ids: Iterable[str], tasks: Sequence[str] | None = None) -> pa.Table:
         """The rows of the long table of those customers that have any, in the order asked for, task by task."""
         found = [self._lookup.rows_of(customer_id) for customer_id in dict.fromkeys(customer_ids)]
-        table = pa.concat_tables([LONG.empty_table(), *found])
+        table = pa.concat_tables([LONG.empty_table(), *found], promote_options="default")
         if tasks is not None:
             table = table.filter(pc.is_in(table["task"], pa.array(list(tasks), pa.string())))
         return table

@@ -32,6 +32,17 @@ REASON = pa.struct(
         ("zh", pa.string()),
     ]
 )
+MOVED = pa.struct(
+    [
+        ("concept", pa.string()),
+        ("change", pa.float64()),
+        ("feature", pa.string()),
+        ("value", pa.float64()),
+        ("previous_value", pa.float64()),
+        ("en", pa.string()),
+        ("zh", pa.string()),
+    ]
+)
 _WHAT = [
     ("customer_id", pa.string()),
     ("task", pa.string()),
@@ -45,6 +56,10 @@ _AND_WHY = [
     ("outlook", pa.list_(CHANCE)),
     ("reasons", pa.list_(REASON)),
     ("model_version", pa.string()),
+    ("since", pa.timestamp("us")),
+    ("previous_probability", pa.float64()),
+    ("previous_grade", pa.string()),
+    ("moved", pa.list_(MOVED)),
 ]
 STAGED = pa.schema([*_WHAT, *_AND_WHY])
 LONG = pa.schema([*_WHAT, ("percentile", pa.float64()), *_AND_WHY])

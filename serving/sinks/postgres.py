@@ -18,6 +18,7 @@ __all__ = ["send"]
 
 COLUMNS = (
     "customer_id", "task", "as_of", "expires_at", "horizon_days", "probability", "percentile", "grade", "outlook", "reasons", "model_version",
+    "since", "previous_probability", "previous_grade", "moved",
 )  # fmt: skip
 TABLES = """
 CREATE TABLE IF NOT EXISTS propensity_runs (
@@ -27,6 +28,8 @@ CREATE TABLE IF NOT EXISTS propensity_scores (
     run text NOT NULL, customer_id text NOT NULL, task text NOT NULL, as_of timestamp NOT NULL, expires_at timestamp NOT NULL,
     horizon_days int NOT NULL, probability double precision NOT NULL, percentile double precision NOT NULL, grade text NOT NULL,
     outlook jsonb NOT NULL, reasons jsonb NOT NULL, model_version text NOT NULL, PRIMARY KEY (run, customer_id, task));
+ALTER TABLE propensity_scores ADD COLUMN IF NOT EXISTS since timestamp, ADD COLUMN IF NOT EXISTS previous_probability double precision,
+    ADD COLUMN IF NOT EXISTS previous_grade text, ADD COLUMN IF NOT EXISTS moved jsonb;
 CREATE OR REPLACE VIEW propensity_current AS
     SELECT s.* FROM propensity_scores s JOIN propensity_runs r ON r.run = s.run AND r.is_current;
 """

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features import incremental
+from features.begun import Begun
 from features.feature_set import FEATURES
 from features.incremental import Night
 from features.needs import ZERO_WHEN_NOTHING, Need
@@ -65,9 +66,10 @@ def measured(
     before: Kept | None,
     customers_per_piece: int = PEOPLE,
 ) -> tuple[Kept, int]:
-    with Night.begun(held, as_of, folder, before) as night:
+    begun = Begun(folder, "key", as_of)
+    with Night.begun(held, as_of, begun, before) as night:
         touched = night.measure([group], customers_per_piece)[group.name]
-    return Kept(folder, as_of), touched.customers - touched.measured
+    return Kept(begun.needs, as_of), touched.customers - touched.measured
 
 
 def content(kept: Kept, group: Group) -> dict[str, list[Any]]:
@@ -108,10 +110,11 @@ def test_a_quiet_day_measures_nobody_and_ages_grow(tmp_path: Path) -> None:
     [group] = groups_of(needs_for({"age": lambda past: past.orders.min("age_s")}))
     late = datetime(2030, 1, 1)
     first, _ = measured(held, group, late, tmp_path / "first", None)
-    with Night.begun(held, late + timedelta(days=3), tmp_path / "second", first) as night:
+    begun = Begun(tmp_path / "second", "key", late)
+    with Night.begun(held, late + timedelta(days=3), begun, first) as night:
         assert night.measure([group], PEOPLE)[group.name].measured == 0
     ages = content(first, group)["min age_s orders"]
-    later = content(Kept(tmp_path / "second", late), group)["min age_s orders"]
+    later = content(Kept(begun.needs, late), group)["min age_s orders"]
     assert later == [age + 3 * 86_400 for age in ages]
     assert len(ages) > 20
 

@@ -3,22 +3,30 @@
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 import features
-from features import cohorts, nightly, state
-from features.errors import BadData, NoWarehouse
+from features import bulk, cohorts, nightly, state
+from features.begun import Begun
+from features.delivery import Delivery
+from features.errors import BadData, NoWarehouse, RunInProgress
+from features.incremental import Night
+from features.load import load
+from features.lock import held
 from features.planner import needs_for
-from features.warehouse import in_memory
+from features.sources import CANONICAL
+from features.warehouse import connect, in_memory
 from tests.shop import END, customers_and_orders
 
 WAREHOUSE = in_memory(customers_and_orders(300), {})
+NAMED = replace(WAREHOUSE, digest="what it holds")
 DAY = timedelta(days=1)
 
 
@@ -118,13 +126,81 @@ def test_where_nothing_can_be_kept_everyone_is_measured(monkeypatch: pytest.Monk
 @pytest.mark.parametrize("step", ["incremental.followed", "nightly.followed", "nightly.point"])
 def test_a_night_that_breaks_off_leaves_the_rows_before(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between two pieces whose needs are measured, two whose rows are written, and at the end."""
-    nightly.materialise(WAREHOUSE, END - DAY, Path("rows"))
+    monkeypatch.setattr(nightly, "ROWS_PER_BATCH", 64)
+    nightly.materialise(NAMED, END - DAY, Path("rows"))
     with monkeypatch.context() as broken:
         broken.setattr(f"features.{step}", _after_one_piece if "followed" in step else _broken_off)
         with pytest.raises(KeyboardInterrupt):
-            nightly.materialise(WAREHOUSE, END, Path("rows"), customers_per_piece=100)
+            nightly.materialise(NAMED, END, Path("rows"), customers_per_piece=100)
     assert nightly.latest(Path("rows")).as_of == END - DAY
+    resumed = nightly.materialise(NAMED, END, Path("rows"), customers_per_piece=100)
+    assert resumed.table().equals(nightly.materialise(NAMED, END, Path("others")).table())
     assert not list(Path("rows").glob(".*"))
+
+
+@pytest.mark.parametrize("incremental", [True, False])
+def test_pieces_that_are_done_are_not_done_again(
+    incremental: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks of rows are counted as they are made, and pieces of needs; together they are those of a night that never broke off."""
+    load(
+        [Delivery(CANONICAL[name], name, table) for name, table in customers_and_orders(300).items()],
+        tmp_path / "held",
+        complete_until=dict.fromkeys(CANONICAL, END),
+        delivered_at=END,
+    )
+    warehouse, folder = connect(str(tmp_path / "held")), tmp_path / "rows"
+    monkeypatch.setattr(nightly, "ROWS_PER_BATCH", 64)
+    monkeypatch.setattr(bulk, "MOMENTS_PER_PIECE", 32)
+    whole = nightly.materialise(warehouse, END, tmp_path / "whole", incremental=incremental).table()
+    made: list[str] = []
+    for owner, name in ((Begun, "_block"), (Night, "_measure")):
+        monkeypatch.setattr(owner, name, _counting(getattr(owner, name), made))
+    breaks = 0
+    while True:
+        try:
+            rows = nightly.materialise(
+                warehouse, END, folder, incremental=incremental, customers_per_piece=100
+            )
+            break
+        except KeyboardInterrupt:
+            breaks += 1
+    groups = len(list((tmp_path / "whole").glob("needs-*/*/")))
+    assert rows.table().equals(whole)
+    assert breaks >= 1
+    assert made.count("_block") == 5
+    # A piece's groups count together: those of a piece that broke off are measured again.
+    assert made.count("_measure") <= 3 * groups + breaks * groups
+    assert [len(batch) for batch in rows.batches] == [64, 64, 64, 64, 44]
+
+
+def _counting(real: Callable[..., Any], made: list[str]) -> Callable[..., Any]:
+    """The real thing, counted; every fourth time the night dies after it."""
+
+    def counted(*given: Any) -> Any:
+        found = real(*given)
+        made.append(real.__name__)
+        if len(made) % 4 == 0 and len(made) < 60:
+            raise KeyboardInterrupt
+        return found
+
+    return counted
+
+
+def test_another_date_or_delivery_does_not_go_on_with_what_was_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(nightly, "point", _broken_off)
+        with pytest.raises(KeyboardInterrupt):
+            nightly.materialise(NAMED, END, Path("rows"))
+    for another, as_of in ((NAMED, END - DAY), (replace(NAMED, digest="another"), END)):
+        made = nightly.materialise(another, as_of, Path("rows"))
+        assert made.as_of == as_of
+        assert not list(Path("rows").glob(".*"))
+
+
+def test_who_comes_second_leaves_naming_the_holder() -> None:
+    with held(Path("rows")), pytest.raises(RunInProgress, match=rf"process {os.getpid()} "):
+        nightly.materialise(WAREHOUSE, END, Path("rows"))
 
 
 def _after_one_piece(blocks: Iterable[object], *_: object) -> Iterator[object]:
@@ -153,18 +229,15 @@ nightly.materialise(in_memory(customers_and_orders(300), {}), END, Path("rows"))
     assert nightly.latest(Path("rows")).as_of == END - DAY
     assert len(list(Path("rows").glob("needs-*"))) == 2
     assert nightly.materialise(WAREHOUSE, END, Path("rows")).work.why == ""
+    assert not list(Path("rows").glob(".night-*"))
 
 
-def test_what_was_left_behind_goes_after_a_day() -> None:
+def test_what_was_left_behind_goes() -> None:
     rows = Path("rows")
-    (rows / ".needs-killed").mkdir(parents=True)
-    (rows / "needs-orphan").mkdir()
+    for folder in (".needs-killed", "needs-orphan", ".night-killed"):
+        (rows / folder).mkdir(parents=True)
     (rows / ".rows-killed.arrow").touch()
-    (rows / ".rows-of-somebody-still-working.arrow").touch()
-    yesterday = time.time() - 90_000
-    for left in (".needs-killed", "needs-orphan", ".rows-killed.arrow"):
-        os.utime(rows / left, (yesterday, yesterday))
     made = nightly.materialise(WAREHOUSE, END, rows)
     names = sorted(path.name.split("-")[0] for path in rows.iterdir())
-    assert names == [".rows", "CURRENT", "needs", "rows"]
+    assert names == ["CURRENT", "LOCK", "needs", "rows"]
     assert len(made) == 300

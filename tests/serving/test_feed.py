@@ -62,12 +62,12 @@ def test_only_what_changed_with_before_and_after(week: list[Run]) -> None:
     assert not list(changes(week[1], week[1]))
 
 
-def test_what_moved_is_said_with_the_values_behind_it(week: list[Run]) -> None:
+def test_which_groups_moved_is_known_between_any_two_runs_of_one_model(week: list[Run]) -> None:
     order, _, _, other_model, _ = changes(week[1], week[0])
     (moved,) = order.moved
-    assert (moved.concept, moved.change) == ("visits", 0.4)
-    assert moved.en == "visits makes it more likely than before (visits in 90 days: 0.9; before 0.5)"
-    assert moved.zh == "visits较上次提高可能性（近90天visits：0.9；此前0.5）"
+    assert (moved.concept, moved.change, moved.feature) == ("visits", 0.4, None)
+    assert moved.en == "visits makes it more likely than before"
+    assert moved.zh == "visits较上次提高可能性"
     assert other_model.model_version != other_model.previous_model_version
     assert other_model.moved == []
 

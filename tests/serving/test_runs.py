@@ -20,14 +20,14 @@ import pytest
 from features import nightly
 from features.durable import put
 from features.errors import BadData, BadRun, NoWarehouse, RunInProgress, UnknownName
+from features.lock import held
 from features.warehouse import connect
 from serving import batch as command
 from serving.batch import batch
 from serving.partition import believed
 from serving.runs import Run, current, folder
-from serving.runs.lock import held
 from serving.runs.manifest import MANIFEST, Manifest
-from serving.runs.schema import CHANCE, LONG, REASON, wide
+from serving.runs.schema import CHANCE, LONG, MOVED, REASON, wide
 from serving.runs.tables import percentiles
 from serving.scorer import Scorer
 from tests.shop import END
@@ -305,7 +305,7 @@ def test_who_comes_second_leaves_naming_the_holder(in_shop: Path, tmp_path: Path
             batch(connect(), END, scores=tmp_path)
         with pytest.raises(RunInProgress):
             folder.rollback(tmp_path)
-    holding = "import sys, time; from pathlib import Path; from serving.runs.lock import held\nwith held(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"  # fmt: skip
+    holding = "import sys, time; from pathlib import Path; from features.lock import held\nwith held(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"  # fmt: skip
     with subprocess.Popen([sys.executable, "-c", holding, str(tmp_path)], stdout=subprocess.PIPE) as holder:
         assert holder.stdout
         holder.stdout.readline()
@@ -325,7 +325,7 @@ def test_duckdb_reads_the_public_tables_by_their_documented_names(in_shop: Path,
         assert rows == customers == run.manifest.tasks[task].scored
         assert rows <= reasons <= 3 * rows
     documented = (Path(__file__).parents[2] / "docs" / "runs-of-scores.md").read_text()
-    for name in {*LONG.names, *wide(["churn"]).names, *_fields(CHANCE), *_fields(REASON)}:
+    for name in {*LONG.names, *wide(["churn"]).names, *_fields(CHANCE), *_fields(REASON), *_fields(MOVED)}:
         assert f"`{name.replace('churn_', 'TASK_')}`" in documented, name
 
 
