@@ -33,7 +33,8 @@ from features.pointer import pointed
 from features.progress import followed
 from features.timeline import moment_named
 from features.warehouse import Warehouse, connect
-from serving.forecast import drifts
+from serving.forecast import doubts
+from serving.ledger import ledger
 from serving.moves import Before
 from serving.partition import believed, score_part
 from serving.runs.folder import publish, publish_again, runs
@@ -191,7 +192,7 @@ def _publish(job: _Job, rows: NightlyRows, work: Work, parts: Mapping[int, Done]
     tables = Tables(work, list(parts), [scorer.task for scorer in job.scorers])
     for scorer in job.scorers:
         tables.rank(scorer.task)
-    tables.promise(drifts(job.scorers))
+    tables.promise(doubts(job.scorers, ledger(scores)))
     sizes = [batch.num_rows for batch in rows.batches]
     for number in followed(parts, "writing", len(rows), lambda n: sizes[n]):
         tables.write(number)

@@ -1,27 +1,31 @@
 """How many will act: each run says per task, grade and segment how many of its customers will have the outcome by each horizon.
 
 The expected number is the sum of the probabilities. Its 90 % interval has two parts: chance, the variance of so many independent
-outcomes, and drift, how far the model's sums have been off between one month and another. Drift is taken from the months of the model's
-test, drawn towards `USUAL_DRIFT` because they are few. `serving.settle` holds the interval against what came.
+outcomes, and doubt, how far the odds of a whole list have been off beyond chance (a random effect on the log scale, estimated by moments
+as in DerSimonian and Laird 1986). A month is off as a whole; a grade is off beside it, more so: between one quarter and another the
+middle of the range may hold half as many again as promised while the sum of all grades holds. Both are taken from the months and grades of
+the model's test and from the runs that are settled, drawn towards what is usual because they are few. `serving.settle` holds the interval
+against what came.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from serving.desk.segments import Grouped
+from serving.ledger import ALL, Settled
 from serving.scorer import Scored, Scorer
 
-__all__ = ["FORECAST", "PARTIAL", "among", "drift_of", "drifts", "forecast", "partial_sums"]
+__all__ = ["FORECAST", "PARTIAL", "Doubt", "among", "beyond_chance", "doubts", "forecast", "partial_sums"]
 
-ALL = "all"
 GRADES = ("A", "B", "C")
 Z_90 = 1.6449
-USUAL_DRIFT = 0.12
-MONTHS_OF_DOUBT = 3
-LEAST_DRIFT = 0.05
+USUAL_OF_MONTH, USUAL_OF_GRADE = 0.12, 0.25
+LISTS_OF_DOUBT = 3  # what is usual counts as so many lists
+LEAST = 0.05
 
 _KEYS = [("task", pa.string()), ("segment", pa.string()), ("value", pa.string()), ("grade", pa.string()),
          ("outcome", pa.string()), ("horizon_days", pa.int32())]  # fmt: skip
@@ -37,6 +41,15 @@ FORECAST = pa.schema(
         ("high", pa.float64()),
     ]
 )
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """How far the odds of a list may be off beyond chance (standard deviation on the log scale): of everybody in a `month`, and beside that of one
+    `grade` of them."""
+
+    month: float = USUAL_OF_MONTH
+    grade: float = USUAL_OF_GRADE
 
 
 def partial_sums(scorer: Scorer, scored: Scored, groups: Mapping[str, Grouped]) -> pa.Table:
@@ -63,15 +76,19 @@ def partial_sums(scorer: Scorer, scored: Scored, groups: Mapping[str, Grouped]) 
     return pa.Table.from_pylist(rows, PARTIAL)
 
 
-def forecast(parts: Iterable[pa.Table], drift: Mapping[str, float]) -> pa.Table:
-    """What all parts say together, with intervals; `grade` is `all` for the three of them. `drift` is by task, relative."""
+def forecast(parts: Iterable[pa.Table], doubts: Mapping[str, Doubt]) -> pa.Table:
+    """What all parts say together, with intervals; `grade` is `all` for the three of them. `doubts` are by task."""
     found = pa.concat_tables([PARTIAL.empty_table(), *parts])
     graded = _summed(found)
     whole = _summed(graded.set_column(3, "grade", pa.array([ALL] * len(graded), pa.string())))
     table = pa.concat_tables([graded, whole]).sort_by([(name, "ascending") for name, _ in _KEYS])
     expected, variance = table["expected"].to_numpy(), table["variance"].to_numpy()
-    by_task = np.array([drift.get(task, USUAL_DRIFT) for task in table["task"].to_pylist()])
-    wide = Z_90 * np.sqrt(variance + (by_task * expected) ** 2)
+    shared = np.array([
+        doubt.month**2 + (doubt.grade**2 if grade != ALL else 0.0)
+        for doubt, grade in zip((doubts.get(task, Doubt()) for task in table["task"].to_pylist()), table["grade"].to_pylist(), strict=True)
+    ])  # fmt: skip
+    # Odds that are off by a small share move a sum by that share of its variance.
+    wide = Z_90 * np.sqrt(variance + shared * variance**2)
     low = np.floor(np.maximum(expected - wide, 0.0))
     high = np.ceil(np.minimum(expected + wide, table["customers"].to_numpy()))
     made = {"low": pa.array(low), "high": pa.array(high)}
@@ -89,27 +106,50 @@ def _summed(table: pa.Table) -> pa.Table:
     )
 
 
-def drift_of(happened: Sequence[int], promised: Sequence[float], apart: float = 1.0) -> float:
-    """How far, relatively, a month's sum of probabilities has been off beyond chance; of the months of a test. `apart` is how far one month's window
-    lies from the next in windows: those that overlap tell the same story, and count for less."""
-    off = [((h - p) ** 2 - p) / p**2 for h, p in zip(happened, promised, strict=True) if p > 0]
-    told = min(1 + (len(off) - 1) * apart, len(off)) if off else 0.0
-    mean = sum(off) / max(len(off), 1)
-    squared = (told * mean + MONTHS_OF_DOUBT * USUAL_DRIFT**2) / (told + MONTHS_OF_DOUBT)
-    return float(max(squared, LEAST_DRIFT**2) ** 0.5)
+def beyond_chance(lists: Iterable[tuple[int, float, int]], usual: float, apart: float = 1.0) -> float:
+    """How far lists of (customers, expected, happened) are off on the scale of log-odds, beyond chance. `apart` is how far one's window lies
+    from the next in windows: those that overlap tell the same story, and count for less."""
+    off, weight = [], []
+    for customers, expected, happened in lists:
+        variance = expected * (1 - expected / max(customers, 1))
+        if variance > 0:
+            off.append(((happened - expected) ** 2 - variance) / variance**2)
+            weight.append(variance)
+    if not off:
+        return usual
+    w = np.array(weight)
+    many = float(w.sum() ** 2 / (w**2).sum())
+    told = min(1 + (many - 1) * apart, many)
+    mean = float(np.average(off, weights=w))
+    squared = (told * mean + LISTS_OF_DOUBT * usual**2) / (told + LISTS_OF_DOUBT)
+    return float(max(squared, LEAST**2) ** 0.5)
 
 
-def drifts(scorers: Iterable[Scorer]) -> dict[str, float]:
-    """Each task's drift, from the months of its model's test."""
-    found = {}
-    for scorer in scorers:
-        card = scorer.card
-        months = [told for told in card.segments if told.segment == "month"]
-        apart = (max(card.test_at) - min(card.test_at)).days / max(len(months) - 1, 1) / card.horizon_days
-        found[scorer.task] = drift_of(
-            [told.happened for told in months], [told.promised for told in months], apart
-        )
-    return found
+def doubts(scorers: Iterable[Scorer], settled: Iterable[Settled] = ()) -> dict[str, Doubt]:
+    """Each task's doubt, from its model's test and from settled runs."""
+    lines = [line for line in settled if line.segment == ALL]
+    return {
+        scorer.task: _doubt(scorer, [line for line in lines if line.task == scorer.task])
+        for scorer in scorers
+    }
+
+
+def _doubt(scorer: Scorer, lines: Sequence[Settled]) -> Doubt:
+    card = scorer.card
+    tested = {kind: [(one.rows, one.promised, one.happened) for one in card.segments if one.segment == kind] for kind in ("month", "grade")}  # fmt: skip
+    longest = [
+        line for line in lines if line.horizon_days == card.horizon_days and line.outcome in card.wanted
+    ]
+    came = {
+        "month": [(line.customers, line.expected, line.happened) for line in longest if line.grade == ALL],
+        "grade": [(line.customers, line.expected, line.happened) for line in longest if line.grade != ALL],
+    }
+    moments = sorted({*card.test_at, *(line.as_of for line in longest)})
+    apart = (moments[-1] - moments[0]).days / max(len(moments) - 1, 1) / card.horizon_days
+    return Doubt(
+        beyond_chance([*tested["month"], *came["month"]], USUAL_OF_MONTH, apart),
+        beyond_chance([*tested["grade"], *came["grade"]], USUAL_OF_GRADE, apart),
+    )
 
 
 def among(groups: Mapping[str, Grouped], eligible: np.ndarray) -> dict[str, Grouped]:

@@ -12,7 +12,6 @@ a contact may bring an outcome about, or prevent it, and then a forecast is not 
 It stands on the tasks' own outcomes, which are training's; the service never loads it.
 """
 
-import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,60 +21,31 @@ from typing import Annotated
 
 import ibis
 import msgspec
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import typer
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
 from features.command import run
 from features.durable import put
 from features.errors import OpenWindow, UnknownName
-from features.home import scores_folder
+from features.home import data_folder, scores_folder
 from features.warehouse import Warehouse, connect
+from serving.ledger import ALL, LEDGER, Settled, ledger
 from serving.runs import Run, runs
 from serving.runs.manifest import Manifest
+from serving.settled_page import by_month, page, picture
 from training.dataset import happened, outcomes_of
 from training.task import Task
 from training.tasks import task_named
 
-__all__ = ["RETRAIN", "Settled", "Verdict", "coverage", "ledger", "settle", "settle_all", "verdicts"]
+__all__ = ["RETRAIN", "Verdict", "coverage", "settle", "settle_all", "verdicts"]
 
-LEDGER = "SETTLED.jsonl"
 RETRAIN = 3
 FEWEST_LISTS = 3
-ALL = "all"
 OFF = 1.25  # a sum this many times too large or too small, in the latest runs, calls for a new model
-
-
-class Settled(msgspec.Struct, frozen=True, kw_only=True):
-    """One list of a run: how many were expected to have the outcome, with the 90 % interval, how many had it, and of both how many among
-    those the company contacted in the window (-1: contacts are not recorded)."""
-
-    run: str
-    as_of: datetime
-    task: str
-    model_version: str
-    segment: str
-    value: str
-    grade: str
-    outcome: str
-    horizon_days: int
-    customers: int
-    expected: float
-    low: float
-    high: float
-    happened: int
-    contacted: int = -1
-    expected_contacted: float = -1.0
-    happened_contacted: int = -1
-
-    @property
-    def inside(self) -> bool:
-        return self.low <= self.happened <= self.high
 
 
 @dataclass(frozen=True)
@@ -94,15 +64,6 @@ class Verdict:
         if not 1 / OFF <= self.latest_ratio <= OFF and self.lists >= FEWEST_LISTS:
             return f"{self.task}: lately {self.latest_ratio:.2f} times as many outcomes as were expected"
         return ""
-
-
-def ledger(scores: Path) -> list[Settled]:
-    """Everything settled so far."""
-    try:
-        lines = (scores / LEDGER).read_bytes().splitlines()
-    except FileNotFoundError:
-        return []
-    return [msgspec.json.decode(line, type=Settled) for line in lines]
 
 
 def settle_all(warehouse: Warehouse, scores: Path) -> list[Settled]:
@@ -205,33 +166,8 @@ def verdicts(lines: Sequence[Settled]) -> list[Verdict]:
     return found
 
 
-def page(lines: Sequence[Settled]) -> bytes:
-    """Predicted against happened, by month of the run and by task, as a picture (SVG)."""
-    tasks = sorted({line.task for line in lines})
-    figure = Figure(figsize=(5.5 * max(len(tasks), 1), 3.6), layout="constrained")
-    for place, task in enumerate(tasks, 1):
-        axes = figure.add_subplot(1, len(tasks), place)
-        mine = [line for line in lines if line.task == task and line.segment == ALL and line.grade == ALL]
-        cells = sorted({(line.outcome, line.horizon_days) for line in mine}, key=lambda cell: -cell[1])[:3]
-        for outcome, days in cells:
-            some = sorted(
-                (line for line in mine if (line.outcome, line.horizon_days) == (outcome, days)),
-                key=lambda line: line.as_of,
-            )
-            at = np.array([line.as_of for line in some], dtype="datetime64[s]")
-            axes.fill_between(at, [line.low for line in some], [line.high for line in some], alpha=0.2)
-            axes.plot(at, [line.happened for line in some], "o-", label=f"{outcome}, {days} days: happened")
-        axes.set_title(f"{task}: 90 % interval and what happened")
-        axes.set_ylim(bottom=0)
-        axes.legend(fontsize=7)
-        axes.tick_params(axis="x", rotation=30)
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="svg", metadata={"Date": None})
-    return drawn.getvalue()
-
-
 def _table(lines: Sequence[Settled]) -> Table:
-    """Calibration by month of the run: whole lists, the longest horizon; beside it those who were contacted."""
+    """Calibration by month of the run; beside it those who were contacted."""
     columns = (
         "task",
         "month",
@@ -244,15 +180,11 @@ def _table(lines: Sequence[Settled]) -> Table:
         "of those contacted",
     )
     table = Table(*columns, box=None)
-    longest = {
-        line.task: max(other.horizon_days for other in lines if other.task == line.task) for line in lines
-    }
-    for line in lines:
-        if line.segment == ALL and line.grade == ALL and line.horizon_days == longest[line.task]:
-            contacted = f"{line.expected_contacted:,.0f} expected, {line.happened_contacted:,}" if line.contacted >= 0 else "-"  # fmt: skip
-            cells = (line.outcome, f"{line.horizon_days}", f"{line.customers:,}", f"{line.expected:,.0f}",
-                     f"{line.low:,.0f}-{line.high:,.0f}", f"{line.happened:,}", contacted)  # fmt: skip
-            table.add_row(line.task, f"{line.as_of:%Y-%m}", *cells, style="" if line.inside else "yellow")
+    for line in by_month(lines):
+        contacted = f"{line.expected_contacted:,.0f} expected, {line.happened_contacted:,}" if line.contacted >= 0 else "-"  # fmt: skip
+        cells = (line.outcome, f"{line.horizon_days}", f"{line.customers:,}", f"{line.expected:,.0f}",
+                 f"{line.low:,.0f}-{line.high:,.0f}", f"{line.happened:,}", contacted)  # fmt: skip
+        table.add_row(line.task, f"{line.as_of:%Y-%m}", *cells, style="" if line.inside else "yellow")
     return table
 
 
@@ -274,8 +206,11 @@ def main(
     for told in found:
         print(f"{told.task}: {told.inside:.0%} of {told.lists} lists within their 90 % interval; {told.happened:,} happened of {told.expected:,.0f} expected")  # fmt: skip
     place = Path(plot) if plot else scores / "SETTLED.svg"
-    put(place, page(lines))
-    print(f"picture {place}")
+    put(place, picture(lines))
+    report = data_folder() / "report" / "settled.html"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    put(report, page(lines, found))
+    print(f"picture {place}, page {report}")
     if advice := [told.advice for told in found if told.advice]:
         print("retrain: " + "; ".join(advice))
         raise typer.Exit(RETRAIN)

@@ -4,9 +4,9 @@
     scored(rows, registry.champions(), as_of, expires_at).write.partitionBy("task").parquet("hdfs://.../staging")
 
 Each worker checks every model's golden predictions before it scores, so another processor or another LightGBM is found out. The table is
-the long one without percentiles, which need everybody: `python -m serving.batch` on a warehouse that is Spark's builds the features there and
-brings the rows to one machine, which ranks, hashes and publishes them. Writing with Spark itself: committer `v1` or a table format; `v2` shows
-readers half a job (SPARK-33019). Partition by customer, some 50,000 a partition, as nights are.
+the long one without percentiles, which need everybody, and without what moved, which needs the night before: `python -m serving.batch` on a
+warehouse that is Spark's builds the features there and brings the rows to one machine, which ranks, compares, hashes and publishes them. From
+laptop to cluster: docs/runs-of-scores.md.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,6 +31,9 @@ SCHEMA = """customer_id string, task string, as_of timestamp_ntz, expires_at tim
 outlook array<struct<outcome: string, horizon_days: int, probability: double>>,
 reasons array<struct<concept: string, direction: string, contribution: double, feature: string, value: double, en: string, zh: string>>,
 model_version string"""
+COLUMNS = [
+    "customer_id", "task", "as_of", "expires_at", "horizon_days", "probability", "grade", "outlook", "reasons", "model_version",
+]  # fmt: skip
 
 
 def scored(
@@ -51,7 +54,8 @@ def scored(
                     scorer.loaded.self_test()
             names = sorted({name for scorer in scorers for name in scorer.card.features})
             good, _ = believed(block, names, 0, None)
-            yield from score_part(scorers, good, REJECTED.empty_table(), as_of, expires_at).long.to_batches()
+            made = score_part(scorers, good, REJECTED.empty_table(), as_of, expires_at).long
+            yield from made.select(COLUMNS).to_batches()
 
     needed = {name for champion in champions for name in champion.loaded.card.features}
     cohorts = {excluded_column(champion.loaded.card.cohort) for champion in champions}

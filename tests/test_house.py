@@ -15,8 +15,12 @@ MAY_IMPORT = {
     "serving": {"features", "serving", "training.registry", "training.copies"},
     "worlds": {"features", "training", "serving", "worlds"},
 }
-# Whether a forecast held is asked by a task's own outcome; no service and no batch loads that.
-ALSO = {"serving.settle": {"training.dataset", "training.task", "training.tasks"}}
+# Whether a forecast held is asked by a task's own outcome, whether customers have moved by training's monitor; no service and no
+# batch loads these two.
+ALSO = {
+    "serving.settle": {"training.dataset", "training.task", "training.tasks"},
+    "serving.watch": {"training.artefact", "training.drift", "training.monitor", "training.resampling"},
+}
 # A view sees rows, sources and the feature type; nothing that reads a warehouse or compares times.
 WITHIN_FEATURES = {
     "features.errors": set(),

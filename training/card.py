@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Literal
 
 import msgspec
+import numpy as np
 
 from features.certificate import Seal
 from training.campaign import Worth
@@ -23,6 +24,7 @@ __all__ = [
     "InSegment",
     "Judged",
     "Tested",
+    "by_grade",
     "figures_of",
     "grade_cuts",
     "in_segments",
@@ -70,7 +72,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     """A model's page. `features` maps names to fingerprints, in the model's order; `levels` holds the categories among
     them, whose places are their numbers; `figures` holds by scorer and metric (value, low, high), out of sample, for
     the wanted outcomes by the longest horizon, `outlook` for each outcome and horizon, `segments` by declared segment and
-    month of the test; dates are moments,
+    month of the test, and by grade; dates are moments,
     `trained_through` the end of the last outcome window that was learned from; `certificate` the seal of its leak
     certificate; `settings` the numbers that shaped the trees, `settings_by` who chose them, in words;
     `tested` whom the test asks about: others than the fit, everyone at later dates, or a list; `too_good` why the
@@ -176,6 +178,18 @@ def grade_cuts(probabilities: list[float], dated: datetime) -> GradeCuts:
     ranked = sorted(probabilities, reverse=True)
     last_of_a, last_of_b = (max(round(len(ranked) * thirds / 3) - 1, 0) for thirds in (1, 2))
     return GradeCuts(ranked[last_of_a], ranked[last_of_b], dated, len(ranked))
+
+
+def by_grade(cuts: GradeCuts, probabilities: np.ndarray, outcome: np.ndarray) -> list[InSegment]:
+    """What each grade was promised and what came, of tested moments: a forecast by grade is as good as that."""
+    grade = np.array([cuts.grade(p) for p in probabilities.tolist()])
+    return [
+        InSegment(
+            "grade", name, int(mine.sum()), int(outcome[mine].sum()), float(probabilities[mine].sum()), {}
+        )
+        for name in ("A", "B", "C")
+        if (mine := grade == name).any()
+    ]
 
 
 def figures_of(scorers: Mapping[str, Mapping[str, Estimate]]) -> Figures:

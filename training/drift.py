@@ -31,6 +31,7 @@ SHIFTED_WEIGHT = 0.10
 SILENT, HEARD = 0.995, 0.95
 FEWEST_TO_LISTEN = 100
 MISSING_MORE = 0.10
+SUDDEN_TIMES = 1.3  # a cohort grows or shrinks by so much over months, not from run to run
 MOST_LOST_AUC = 0.02
 UNSEEN = 0.05
 MOST_ROWS = 100_000
@@ -182,6 +183,30 @@ class Drift:
         now, then = self.expected["auc"], Estimate(*self.learned.expected_auc)
         if now.high < then.low and then.value - now.value > MOST_LOST_AUC:
             said.append(f"expected ROC AUC {now}, by the same estimate {then} on the test")
+        return said
+
+    def since(self, before: "Drift") -> list[Line]:
+        """Scores, then columns, beside those of another moment instead of what was learned; by the same baseline's bins."""
+
+        def beside(now: Line, then: Line) -> Line:
+            chance = psi_by_chance(len(now.now.parts), before.customers, self.customers)
+            index = psi(then.now, now.now, self.customers)
+            return Line(now.name, index, 0.0, chance, now.weight, then.now.nothing, then.now, now.now)
+
+        columns = zip(self.features, before.features, strict=True)
+        return [beside(self.scores, before.scores), *(beside(now, then) for now, then in columns)]
+
+    def sudden(self, before: "Drift") -> list[str]:
+        """What moved from one run to the next as customers do not by themselves, in words: rather a delivery's doing than theirs."""
+        lines = self.since(before)
+        said = [f"{line.name}: PSI {line.psi:.2f} since the run before" for line in lines if line.shifted]
+        said += [
+            f"{line.name}: {line.now.missing:.0%} hold no value, {line.then.missing:.0%} in the run before"
+            for line in lines
+            if line.now.missing - line.then.missing >= MISSING_MORE and not line.shifted
+        ]
+        if not 1 / SUDDEN_TIMES <= self.rows / max(before.rows, 1) <= SUDDEN_TIMES:
+            said.append(f"cohort: {self.rows:,} scored, {before.rows:,} in the run before")
         return said
 
     def _gone_missing(self) -> list[str]:

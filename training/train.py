@@ -29,7 +29,7 @@ from features.timeline import moment_named
 from features.warehouse import Warehouse, connect
 from training import artefact, registry
 from training.blend import fit_both
-from training.card import Card, figures_of, grade_cuts, in_segments, outlook_of
+from training.card import Card, by_grade, figures_of, grade_cuts, in_segments, outlook_of
 from training.challenger import fit_linear, linear_probabilities
 from training.comparison import require_figures
 from training.dataset import Dataset, Parts, dataset, facts, split, telling
@@ -179,6 +179,7 @@ def _card(
 ) -> Card:
     last = parts.test["as_of"].max().to_pydatetime()
     latest = probabilities[(parts.test["as_of"] == last).to_numpy()]
+    cuts, outcome = grade_cuts(latest.tolist(), last), parts.test["outcome"].to_numpy()
     return Card(
         task=task.name,
         question=task.question,
@@ -202,10 +203,10 @@ def _card(
         rows_test=report.rows,
         outcomes_test=report.outcomes,
         base_rate=float(parts.fit["outcome"].mean()),
-        grades=grade_cuts(latest.tolist(), last),
+        grades=cuts,
         figures=figures_of(report.scorers),
         outlook=outlook_of(report),
-        segments=in_segments((*report.segments, *report.months)),
+        segments=[*in_segments((*report.segments, *report.months)), *by_grade(cuts, probabilities, outcome)],
         beaten=report.beaten,
         rules=[rule.name for rule in task.rules],
         rule_sentences={rule.name: rule.sentence for rule in task.rules},

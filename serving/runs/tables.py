@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.durable import writing
-from serving.forecast import forecast
+from serving.forecast import Doubt, forecast
 from serving.runs.manifest import FileFacts
 from serving.runs.schema import FIRSTS, LONG, wide
 from serving.runs.work import Work
@@ -60,9 +60,9 @@ class Tables:
         table = table.append_column("percentile", ranks).select(RANKED.names)
         self._arrow(f"ranked/{task}.arrow", table.combine_chunks())
 
-    def promise(self, drift: Mapping[str, float]) -> None:
-        """How many will act, over all parts; `drift` is by task (see `serving.forecast`)."""
-        found = forecast((self.work.beside(number, "forecast") for number in self.parts), drift)
+    def promise(self, doubts: Mapping[str, Doubt]) -> None:
+        """How many will act, over all parts; `doubts` are by task (see `serving.forecast`)."""
+        found = forecast((self.work.beside(number, "forecast") for number in self.parts), doubts)
         self._parquet("forecast/part-00000.parquet", found)
 
     def write(self, number: int) -> None:

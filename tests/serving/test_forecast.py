@@ -4,6 +4,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -11,11 +12,14 @@ import pytest
 
 from features import nightly
 from features.warehouse import connect
-from serving import settle as command
 from serving.batch import batch
-from serving.forecast import PARTIAL, USUAL_DRIFT, drift_of, forecast
+from serving.forecast import PARTIAL, Doubt, beyond_chance, doubts, forecast
+from serving.ledger import ALL, Settled, ledger
 from serving.runs import Run
-from serving.settle import ALL, Settled, coverage, ledger, settle_all, verdicts
+from serving.scorer import Scorer
+from serving.settle import coverage, settle_all, verdicts
+from serving.settled_page import page, picture
+from training import registry
 
 CLOSED = datetime(2023, 9, 1)
 
@@ -40,7 +44,7 @@ def cell(kind: str, customers: int, expected: float, grade: str = "A") -> dict[s
 def test_parts_add_up_and_grades_too() -> None:
     parts = [pa.Table.from_pylist([cell("order", 10, 2.0), cell("order", 5, 1.0, "B")], PARTIAL),
              pa.Table.from_pylist([cell("order", 30, 4.0)], PARTIAL)]  # fmt: skip
-    found = {row["grade"]: row for row in forecast(parts, {"t": 0.1}).to_pylist()}
+    found = {row["grade"]: row for row in forecast(parts, {"t": Doubt(0.1, 0.1)}).to_pylist()}
     assert {grade: (row["customers"], row["expected"]) for grade, row in found.items()} == {
         "A": (40, 6.0),
         "B": (5, 1.0),
@@ -51,32 +55,60 @@ def test_parts_add_up_and_grades_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("happened", "promised", "drift"),
+    ("lists", "doubt"),
     [
-        ([], [], USUAL_DRIFT),
-        ([100, 100, 100], [100.0, 100.0, 100.0], 0.060),  # on the spot: less doubt than usual
-        ([10_000, 9_000, 8_000], [10_000.0, 10_000.0, 10_000.0], 0.125),
-        ([200, 50], [100.0, 100.0], 0.504),
+        ([], 0.2),
+        ([(10_000, 1000.0, 1000)] * 3, 0.13),  # on the spot: less doubt than usual
+        ([(10_000, 1000.0, 1300)] * 3, 0.27),  # a third more or less, in odds, beyond chance
+        ([(10_000, 1000.0, 1300), (10_000, 1000.0, 750)], 0.26),
+        ([(60, 6.0, 8)] * 3, 0.05),  # so few may be off by as much by chance
+        ([(10, 0.0, 0)], 0.2),
     ],
 )
-def test_drift_is_what_chance_does_not_explain(
-    happened: list[int], promised: list[float], drift: float
-) -> None:
-    assert drift_of(happened, promised) == pytest.approx(drift, abs=0.02)
+def test_doubt_is_what_chance_does_not_explain(lists: list[tuple[int, float, int]], doubt: float) -> None:
+    assert beyond_chance(lists, 0.2) == pytest.approx(doubt, abs=0.02)
 
 
-@pytest.mark.parametrize("drift", [0.05, 0.15])
-def test_ninety_of_a_hundred_intervals_hold(drift: float) -> None:
-    """Lists of drawn customers whose month is better or worse than promised by a factor of the stated drift."""
+def test_windows_that_overlap_count_for_less() -> None:
+    lists = [(10_000, 1000.0, 1400)] * 6
+    assert beyond_chance(lists, 0.1, apart=0.1) < beyond_chance(lists, 0.1) < beyond_chance(lists * 5, 0.1)
+
+
+@pytest.mark.parametrize("grade", ["A", "all"])
+@pytest.mark.parametrize("doubt", [Doubt(0.05, 0.1), Doubt(0.15, 0.3)])
+def test_ninety_of_a_hundred_intervals_hold(doubt: Doubt, grade: str) -> None:
+    """Lists of drawn customers of three grades, whose odds a month shifts by as much as stated, and a grade beside it."""
     chance = np.random.default_rng(5)
     inside = []
     for _ in range(600):
-        p = chance.beta(1, 9, 800)
-        came = int((chance.random(800) < p * max(1 + drift * chance.normal(), 0)).sum())
-        row = cell("order", 800, float(p.sum())) | {"variance": float((p * (1 - p)).sum())}
-        told = forecast([pa.Table.from_pylist([row], PARTIAL)], {"t": drift}).to_pylist()[0]
-        inside.append(told["low"] <= came <= told["high"])
-    assert 0.87 <= np.mean(inside) <= 0.95
+        month, rows, came = doubt.month * chance.normal(), [], []
+        for name in ("A", "B", "C"):
+            p = chance.beta(1, 9, 800)
+            own = doubt.grade * chance.normal() if grade == name else 0.0
+            odds = p / (1 - p) * np.exp(month + own)
+            came.append(int((chance.random(800) < odds / (1 + odds)).sum()))
+            rows.append(cell("order", 800, float(p.sum()), name) | {"variance": float((p * (1 - p)).sum())})
+        told = {
+            row["grade"]: row
+            for row in forecast([pa.Table.from_pylist(rows, PARTIAL)], {"t": doubt}).to_pylist()
+        }
+        happened = came[0] if grade == "A" else sum(came)
+        inside.append(told[grade]["low"] <= happened <= told[grade]["high"])
+    assert 0.86 <= np.mean(inside) <= 0.95
+
+
+def test_settled_runs_teach_the_next_one(settled: tuple[Run, list[Settled]], in_shop: Path) -> None:
+    scorers = [Scorer(champion) for champion in registry.champions()]
+    untaught, _ = doubts(scorers), settled
+    assert {told.segment for told in scorers[0].card.segments} >= {"month", "grade"}
+    lines = settled[1]
+    off = [
+        msgspec.structs.replace(line, happened=min(int(1.6 * line.expected), line.customers))
+        for line in lines
+    ]
+    taught = doubts(scorers, off)
+    assert all(taught[task].grade > untaught[task].grade for task in untaught)
+    assert doubts(scorers, [line for line in lines if line.segment != ALL]) == untaught
 
 
 def test_a_run_promises_the_sums_of_its_probabilities(settled: tuple[Run, list[Settled]]) -> None:
@@ -134,4 +166,10 @@ def test_verdicts_advise_to_train_again_only_with_evidence() -> None:
     assert verdict.inside == pytest.approx(9 / 12)
     assert verdict.advice == "t: lately 1.60 times as many outcomes as were expected"
     assert np.isnan(coverage([]))
-    assert command.page(drifted).lstrip().startswith(b"<?xml")
+    assert picture(drifted).lstrip().startswith(b"<?xml")
+    told = page(drifted, verdicts(drifted)).decode()
+    assert "2,460 happened of 2,400 expected" not in told
+    assert "Train again: t: lately 1.60 times" in told
+    assert "建议重新训练" in told
+    assert told.count('class="outside"') == 5  # of the newest run every grade and all, and all in its month
+    assert "http" not in told.replace("http-equiv", "")

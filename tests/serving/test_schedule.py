@@ -37,14 +37,19 @@ def test_the_script_for_cron(place: Path) -> None:
     assert (place / "var/scores.csv").read_bytes().startswith(b"\xef\xbb\xbfcustomer_id,")
     for line in (place / "var/wecom.jsonl").read_text().splitlines():
         assert set(json.loads(line)) == {"customer_id", "add_tag", "remove_tag", "expires_at", "key"}
-    assert not (place / "var/advice.txt").exists()
+    advice = place / "var/advice.txt"
+    assert ("customers have moved" in (advice.read_text() if advice.exists() else "")) == (
+        "retrain: " in done.stdout
+    )
 
 
 def test_the_commands_for_airflow(place: Path) -> None:
     (dag,) = re.findall(r"```python\n(from airflow.*?)```", DOCUMENT, flags=re.S)
     compile(dag, "dag", "exec")
     commands = re.findall(r'bash_command="(.*?)"', dag)
-    assert len(commands) == 3
+    assert len(commands) == 4
     for command in commands:
         done = shell(["sh", "-c", command.replace("{{ ds }}", "2024-06-19")], place)
-        assert done.returncode == 0, (command, done.stderr)
+        assert done.returncode in (
+            (0, 3) if "skip_on_exit_code" in dag.split(command)[1].split("\n")[0] else (0,)
+        ), (command, done.stderr)
