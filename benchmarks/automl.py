@@ -30,8 +30,8 @@ from benchmarks.record import write
 from features.warehouse import Warehouse, connect
 from training.blend import fit_both
 from training.dataset import Dataset, Parts, dataset, split, telling
+from training.grow import numbers
 from training.metrics import auc
-from training.model import numbers
 from training.plan import Plan, plan
 from training.resampling import Estimate, mean_by_customer
 from training.task import Task

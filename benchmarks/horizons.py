@@ -27,9 +27,10 @@ import typer
 from benchmarks.record import record
 from features.warehouse import Warehouse, connect
 from training.dataset import Parts, dataset, outcomes_by_horizon, split, telling
+from training.grow import PARAMETERS, ROUNDS, numbers
 from training.hazards import Hazards, fit_hazards
 from training.metrics import log_loss
-from training.model import PARAMETERS, ROUNDS, margins_of, numbers
+from training.model import margins_of
 from training.plan import plan
 from training.task import Task
 from training.tasks import task_named

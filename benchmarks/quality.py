@@ -22,8 +22,8 @@ from features.warehouse import Warehouse, connect
 from training.blend import fit_both
 from training.challenger import fit_linear, linear_probabilities
 from training.dataset import Dataset, Parts, dataset, split, telling
+from training.grow import numbers
 from training.metrics import auc, average_precision, brier, lift_at, log_loss
-from training.model import numbers
 from training.plan import plan
 from training.task import Task
 from training.tasks import task_named

@@ -34,7 +34,8 @@ from features.warehouse import connect
 from training.blend import fit_both
 from training.comparison import compare
 from training.dataset import Dataset, Parts, dataset, split
-from training.model import Model, numbers
+from training.grow import numbers
+from training.model import Model
 from training.plan import Plan, plan
 from training.search import inner, search
 from training.tasks import TASKS, task_named

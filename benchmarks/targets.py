@@ -33,8 +33,8 @@ from benchmarks.record import write
 from features.home import data_folder
 from features.warehouse import Warehouse, connect
 from training.challenger import fit_linear, linear_probabilities
+from training.grow import PARAMETERS, numbers
 from training.metrics import brier, ece, ece_by_chance
-from training.model import PARAMETERS, numbers
 from training.plan import Plan
 from training.ranking import aucs, lists_of
 from training.resampling import Draws, Estimate, draws_of, estimate

@@ -25,8 +25,8 @@ import features
 from features.cohorts import active_owners
 from training.challenger import fit_linear, linear_probabilities
 from training.comparison import compare
+from training.grow import numbers
 from training.metrics import auc
-from training.model import numbers
 from training.outcomes import Happens
 from training.preflight import preflight
 from training.rules import last_touch, most, touch_rfm

@@ -32,6 +32,7 @@ from features.errors import BadModel, NoChampion, PropensityError
 from features.nightly import NightlyRows
 from serving.edge import metrics
 from serving.scorer import Scorer
+from serving.slim import do_without
 from training.copies import Copy, copies, models_folder
 
 __all__ = ["Follower", "Watch", "fetch", "tried", "verified"]
@@ -282,6 +283,7 @@ def main(
 ) -> None:
     """Fetch the registry's champions into verified copies, or try one out."""
     if try_ is not None:
+        do_without()
         Copy("candidate", "?", try_).read()
         return
     if follow > 0:

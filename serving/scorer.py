@@ -16,7 +16,7 @@ from features.reasons import Explainer
 from serving.contract.scores import Chance
 from serving.contract.words import ModelUsed
 from serving.trees.fast import faster
-from training.registry import Champion
+from training.copies import Champion
 
 __all__ = ["Scored", "Scorer"]
 

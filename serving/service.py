@@ -24,6 +24,7 @@ from serving.edge.app import Edge
 from serving.edge.connection import guard_connections
 from serving.edge.door import Door
 from serving.host import listening_host
+from serving.slim import do_without
 
 __all__ = ["Propensity"]
 
@@ -39,6 +40,7 @@ class Fronted(Service):  # type: ignore[misc]
     """A service whose requests our edge answers; BentoML's own application, behind it, starts and stops the desk."""
 
     def to_asgi(self, is_main: bool = True) -> Any:
+        do_without()
         edge.behind = super().to_asgi(is_main)
         edge.door = Door.configured(listening_host(), WORKERS)
         if edge.door.is_open:

@@ -29,7 +29,7 @@ from features.nightly import NightlyRows, rows_folder
 from serving.runs import Run, named, runs
 from training import registry
 from training.artefact import Loaded
-from training.drift import Drift
+from training.drift import Drift, against
 from training.monitor import RETRAIN, WIDTH, Watched, log
 from training.resampling import Estimate
 
@@ -67,7 +67,7 @@ def watched(scored: Run, task: str, loaded: Loaded, version: str, night: Night) 
     """What the run scored beside what the model learned from. Raises `BadRun` for a model that keeps no baseline."""
     if loaded.baseline is None:
         raise BadRun(f"{task} version {version} keeps no baseline to compare with: train it again")
-    drift = loaded.baseline.against(night.rows, night.probabilities, len(night.rows))
+    drift = against(loaded.baseline, night.rows, night.probabilities, len(night.rows))
     return Watched(
         task, version, scored.manifest.as_of, drift, Estimate(*loaded.card.figures["model"]["auc"])
     )

@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import lightgbm as lgb
 import msgspec
 import numpy as np
 
 from features.digest import sha256_of
 from features.errors import BadModel
+from training.baseline import Baseline
 from training.card import Card
-from training.drift import Baseline
 from training.line import Line
 from training.model import Model
 
@@ -110,6 +109,8 @@ def read(folder: Path) -> Loaded:
         line, baseline = _read(folder, LINE, manifest, Line), _read(folder, BASELINE, manifest, Baseline)
     except msgspec.ValidationError as error:
         raise BadModel(f"{folder} has files of another form than this version reads: {error}") from error
+    import lightgbm as lgb  # noqa: PLC0415  the native loader comes after the checks
+
     booster = lgb.Booster(model_str=(folder / "booster.txt").read_text())
     model = Model(booster, tuple(card.features), card.answers, card.hazards, line)
     cases = json.loads((folder / "golden.json").read_text())

@@ -17,9 +17,10 @@ import msgspec
 import numpy as np
 import pandas as pd
 
+from training.grow import ROUNDS, grow, numbers
 from training.hazards import Hazards, fit_hazards
 from training.line import Line, fit_line
-from training.model import ROUNDS, Answers, Model, blended, grow, margins_of, numbers
+from training.model import Answers, Model, blended, margins_of
 from training.plan import share_of
 
 __all__ = ["FOLDS", "SHARES", "crossed", "fit_both"]

@@ -12,26 +12,11 @@ import numpy as np
 
 from training.ranking import EVERY_PERCENT, Lists
 from training.resampling import Estimate, estimate
-from training.words import Words
+from training.worth import Worth
 
-__all__ = ["CAPACITY_SHARE", "Campaign", "Gains", "Worth", "gains_of"]
+__all__ = ["CAPACITY_SHARE", "Campaign", "Gains", "gains_of"]
 
 CAPACITY_SHARE = 0.10
-
-
-@dataclass(frozen=True)
-class Worth:
-    """What a contact costs and what reaching someone with the outcome is worth, in yuan; `why` says where the sums come
-    from."""
-
-    contact_yuan: float
-    outcome_yuan: float
-    why: Words
-
-    @property
-    def breaks_even_at(self) -> float:
-        """The share of a list that must have the outcome for the list to pay."""
-        return self.contact_yuan / self.outcome_yuan
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,19 @@ in which version, asked of whom, over which window; printed, it is the model's p
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import numpy as np
 
 from features.certificate import Seal
-from training.campaign import Worth
-from training.findings import Group, Report
 from training.hazards import Hazards
 from training.model import Answers
-from training.resampling import Estimate
+from training.worth import Worth
+
+if TYPE_CHECKING:  # who only reads a card needs no data frames
+    from training.findings import Group, Report
+    from training.resampling import Estimate
 
 __all__ = [
     "Card",
@@ -192,12 +194,12 @@ def by_grade(cuts: GradeCuts, probabilities: np.ndarray, outcome: np.ndarray) ->
     ]
 
 
-def figures_of(scorers: Mapping[str, Mapping[str, Estimate]]) -> Figures:
+def figures_of(scorers: "Mapping[str, Mapping[str, Estimate]]") -> Figures:
     """Figures by scorer and metric as the card keeps them."""
     return {name: {m: (e.value, e.low, e.high) for m, e in row.items()} for name, row in scorers.items()}
 
 
-def outlook_of(report: Report) -> list[Judged]:
+def outlook_of(report: "Report") -> list[Judged]:
     """A report's outcomes by horizons as the card keeps them."""
     return [
         Judged(c.outcome, c.horizon_days, c.outcomes, c.promised * report.rows, figures_of(c.scorers))
@@ -205,7 +207,7 @@ def outlook_of(report: Report) -> list[Judged]:
     ]
 
 
-def in_segments(groups: Iterable[Group]) -> list[InSegment]:
+def in_segments(groups: "Iterable[Group]") -> list[InSegment]:
     """Figures by segment and month as the card keeps them."""
     return [
         InSegment(g.segment, g.value, g.rows, g.outcomes, g.promised * g.rows, figures_of(g.scorers))

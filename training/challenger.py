@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from training.model import numbers
+from training.grow import numbers
 
 __all__ = ["fit_linear", "linear_probabilities"]
 

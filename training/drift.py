@@ -13,16 +13,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 import numpy as np
 import pandas as pd
 
 from features.feature import Feature
+from training.baseline import Baseline
 from training.expected import expected
 from training.resampling import Estimate
 from training.spread import Spread, psi, psi_by_chance, spread_of
 
-__all__ = ["Baseline", "Drift", "Line"]
+__all__ = ["Drift", "Line", "against", "learned"]
 
 LOOK, ACT = 0.10, 0.25
 TIMES_TESTED = 2.0
@@ -35,77 +35,6 @@ SUDDEN_TIMES = 1.3  # a cohort grows or shrinks by so much over months, not from
 MOST_LOST_AUC = 0.02
 UNSEEN = 0.05
 MOST_ROWS = 100_000
-
-
-class Baseline(msgspec.Struct, frozen=True):
-    """How the learned customers were spread, per column of the model, by plain numbers and nobody's values. `tested` is
-    the index between fit and test, `quietest` the largest share of a date that held nothing, `weights` each column's share of what the trees gained, `scores` the spread of
-    probabilities not learned from, `expected_auc` what the test's probabilities promised (see `training.expected`),
-    `per_date` how many were asked about at a date of the test, `usual_per_date` how few and how many are no surprise."""
-
-    customers: int
-    features: dict[str, Spread]
-    tested: dict[str, float]
-    quietest: dict[str, float]
-    weights: dict[str, float]
-    scores: Spread
-    tested_scores: float
-    expected_auc: tuple[float, float, float]
-    per_date: float
-    usual_per_date: tuple[float, float]
-
-    @classmethod
-    def learned(
-        cls,
-        features: Sequence[Feature],
-        fit: pd.DataFrame,
-        test: pd.DataFrame,
-        weights: Sequence[float],
-        held_back: np.ndarray,
-        promised: np.ndarray,
-        per_date: float,
-        usual_per_date: tuple[float, float],
-    ) -> "Baseline":
-        """From the rows (customer_id, as_of, features; categories as text) learned from and tested on, what the features weigh, and the probabilities of
-        the calibration part (`held_back`) and of the test."""
-        auc = expected(promised, test["customer_id"])["auc"]
-        fit, test = _some(fit), _some(test)
-        spreads = {
-            f.name: spread_of(fit[f.name], category=f.kind == "category", zero=_zero(f)) for f in features
-        }
-        scores = spread_of(pd.Series(held_back))
-        heavy = max(sum(weights), 1e-12)
-        return cls(
-            customers=fit["customer_id"].nunique(),
-            features=spreads,
-            tested={name: psi(spread, spread.again(test[name]), len(test)) for name, spread in spreads.items()},
-            quietest=_quietest(features, pd.concat([fit, test])),
-            weights={f.name: weight / heavy for f, weight in zip(features, weights, strict=True)},
-            scores=scores,
-            tested_scores=psi(scores, scores.again(pd.Series(promised)), len(promised)),
-            expected_auc=(auc.value, auc.low, auc.high),
-            per_date=per_date,
-            usual_per_date=usual_per_date,
-        )  # fmt: skip
-
-    def against(self, rows: pd.DataFrame, probabilities: np.ndarray, per_date: float) -> "Drift":
-        """Compare rows (customer_id, the model's columns, categories as text) and their scores with what was learned."""
-        drawn, many = _some(rows), rows["customer_id"].nunique()
-        lines = [
-            self._line(name, spread, spread.again(drawn[name]), self.tested[name], self.weights[name], many)
-            for name, spread in self.features.items()
-        ]
-        now = self.scores.again(pd.Series(probabilities))
-        scores = self._line("scores", self.scores, now, self.tested_scores, 1.0, many)
-        now_expected = expected(probabilities, rows["customer_id"])
-        return Drift(len(rows), many, per_date, scores, lines, now_expected, self)
-
-    def _line(
-        self, name: str, then: Spread, now: Spread, tested: float, weight: float, customers: int
-    ) -> "Line":
-        chance = psi_by_chance(len(then.parts), self.customers, customers)
-        quietest = self.quietest.get(name, 0.0)
-        return Line(name, psi(then, now, customers), tested, chance, weight, quietest, then, now)
 
 
 @dataclass(frozen=True)
@@ -229,6 +158,59 @@ class Drift:
         own |= {f"expected.{name}{end}": value for name, e in self.expected.items()
                 for end, value in (("", e.value), (".low", e.low), (".high", e.high))}  # fmt: skip
         return own | {f"psi.{line.name}": line.psi for line in self.features}
+
+
+def learned(
+    features: Sequence[Feature],
+    fit: pd.DataFrame,
+    test: pd.DataFrame,
+    weights: Sequence[float],
+    held_back: np.ndarray,
+    promised: np.ndarray,
+    per_date: float,
+    usual_per_date: tuple[float, float],
+) -> Baseline:
+    """The baseline of the rows (customer_id, as_of, features; categories as text) learned from and tested on, what the
+    features weigh, and the probabilities of the calibration part (`held_back`) and of the test."""
+    auc = expected(promised, test["customer_id"])["auc"]
+    fit, test = _some(fit), _some(test)
+    spreads = {f.name: spread_of(fit[f.name], category=f.kind == "category", zero=_zero(f)) for f in features}
+    scores = spread_of(pd.Series(held_back))
+    heavy = max(sum(weights), 1e-12)
+    return Baseline(
+        customers=fit["customer_id"].nunique(),
+        features=spreads,
+        tested={name: psi(spread, spread.again(test[name]), len(test)) for name, spread in spreads.items()},
+        quietest=_quietest(features, pd.concat([fit, test])),
+        weights={f.name: weight / heavy for f, weight in zip(features, weights, strict=True)},
+        scores=scores,
+        tested_scores=psi(scores, scores.again(pd.Series(promised)), len(promised)),
+        expected_auc=(auc.value, auc.low, auc.high),
+        per_date=per_date,
+        usual_per_date=usual_per_date,
+    )
+
+
+def against(base: Baseline, rows: pd.DataFrame, probabilities: np.ndarray, per_date: float) -> Drift:
+    """Compare rows (customer_id, the model's columns, categories as text) and their scores with what was learned."""
+    drawn, many = _some(rows), rows["customer_id"].nunique()
+    lines = [
+        _line(base, name, spread, spread.again(drawn[name]), base.tested[name], base.weights[name], many)
+        for name, spread in base.features.items()
+    ]
+    now = base.scores.again(pd.Series(probabilities))
+    scores = _line(base, "scores", base.scores, now, base.tested_scores, 1.0, many)
+    now_expected = expected(probabilities, rows["customer_id"])
+    return Drift(len(rows), many, per_date, scores, lines, now_expected, base)
+
+
+def _line(
+    base: Baseline, name: str, then: Spread, now: Spread, tested: float, weight: float, customers: int
+) -> Line:
+    chance = psi_by_chance(len(then.parts), base.customers, customers)
+    return Line(
+        name, psi(then, now, customers), tested, chance, weight, base.quietest.get(name, 0.0), then, now
+    )
 
 
 def _quietest(features: Sequence[Feature], rows: pd.DataFrame) -> dict[str, float]:

@@ -12,7 +12,6 @@ horizon and one outcome this is Platt's sigmoid of the margin (Platt 1999).
 
 import msgspec
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from features.errors import NotTrainable
 
@@ -72,8 +71,7 @@ def _platt(margin: np.ndarray, happened: np.ndarray) -> tuple[float, float]:
         raise NotTrainable(
             "on the calibration part an outcome never happens, or always: it needs more customers or dates"
         )
-    found = LogisticRegression(C=np.inf).fit(margin[:, None], happened)
-    slope, intercept = float(found.coef_[0, 0]), float(found.intercept_[0])
+    slope, intercept = _logistic(margin, happened)
     if slope <= 0:
         raise NotTrainable(
             "on the calibration part a higher margin goes with fewer outcomes: the parts do not belong together"
@@ -81,12 +79,20 @@ def _platt(margin: np.ndarray, happened: np.ndarray) -> tuple[float, float]:
     return slope, intercept
 
 
+def _logistic(margin: np.ndarray, happened: np.ndarray) -> tuple[float, float]:
+    """Slope and intercept of the unpenalised fit."""
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  who only reads hazards does without
+
+    found = LogisticRegression(C=np.inf).fit(margin[:, None], happened)
+    return float(found.coef_[0, 0]), float(found.intercept_[0])
+
+
 def _platt_or(slope: float, margin: np.ndarray, happened: np.ndarray) -> tuple[float, float]:
     """An interval's own fit, or the given slope with the intercept that makes promised and happened agree."""
     if min(happened.sum(), len(happened) - happened.sum()) >= FEWEST_EVENTS:
-        found = LogisticRegression(C=np.inf).fit(margin[:, None], happened)
-        if found.coef_[0, 0] > 0:
-            return float(found.coef_[0, 0]), float(found.intercept_[0])
+        own = _logistic(margin, happened)
+        if own[0] > 0:
+            return own
     wanted = (happened.sum() + 0.5) / (len(happened) + 1)
     low, high = -STEEPEST, STEEPEST
     for _ in range(60):  # halving; the mean probability rises with the intercept

@@ -15,8 +15,6 @@ from functools import cached_property
 
 import msgspec
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
 __all__ = ["STRENGTH", "Line", "fit_line"]
 
@@ -88,6 +86,9 @@ def fit_line(
 ) -> Line:
     """Fit to rows (float64, missing is NaN) and what happened to them (0 for nothing, else which outcome); `categories` are
     the places of columns whose numbers stand for levels. Of very many rows, evenly spread ones teach."""
+    from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415  who only reads a line does without
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+
     every = -(-len(rows) // MOST_ROWS) or 1
     rows, kind = rows[::every], kind[::every]
     design = _Design(rows, categories)

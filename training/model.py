@@ -10,76 +10,23 @@ interval (`make bench-horizons`; log loss, ours over theirs, mean over horizons 
 1.003, the invented carmaker's purchase_intent .995 to 1.010, its repurchase .994 to 1.006, no more than noise; in a third to
 two thirds of the time to train, and a third of the cost of a reason (of competing outcomes .6 to .8).
 
-No class weights: they ruin probabilities.
+It answers from numbers alone: reading one needs neither data frames nor what it was fitted with (see `training.grow`).
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import lightgbm as lgb
 import msgspec
 import numpy as np
-import pandas as pd
 
-from features.errors import NotTrainable
-from training.bins import Bins, binned
-from training.hazards import Hazards, fit_hazards
+from training.hazards import Hazards
 from training.line import Line
 
-__all__ = [
-    "FIXED",
-    "NOTHING_TELLS",
-    "PARAMETERS",
-    "ROUNDS",
-    "Answers",
-    "Model",
-    "Settings",
-    "blended",
-    "fit",
-    "grow",
-    "margins_of",
-    "numbers",
-]
+if TYPE_CHECKING:
+    import lightgbm as lgb
 
-# Matched tuned models on eight public sets, where library defaults lost to logistic regression on most.
-PARAMETERS: dict[str, object] = {
-    "objective": "binary",
-    "learning_rate": 0.03,
-    "num_leaves": 8,
-    "min_data_in_leaf": 50,
-    "feature_fraction": 0.6,
-    "lambda_l2": 5.0,
-    "seed": 7,
-    "deterministic": True,
-    "force_col_wise": True,  # half the time of row by row, and the same trees whatever the number of threads
-    "verbosity": -1,
-}
-ROUNDS = 200
-SWITCHES = {"deterministic", "force_col_wise", "feature_pre_filter", "verbosity"}
-SMALL_CELLS = 5_000_000
-NOTHING_TELLS = "no feature tells customers apart: all are constant, empty or too sparse"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How the trees are grown: what differs from `PARAMETERS`, how many trees, and in words who chose so."""
-
-    parameters: Mapping[str, float] = field(default_factory=dict)
-    rounds: int = ROUNDS
-    chosen_by: str = "fixed, the same for every task"
-
-    def told(self) -> dict[str, float]:
-        """The numbers that shape the trees, by LightGBM's names, and `rounds`."""
-        chosen = {**PARAMETERS, **self.parameters}
-        numeric = {name: value for name, value in chosen.items() if isinstance(value, float | int)}
-        return {name: value for name, value in numeric.items() if name not in SWITCHES} | {
-            "rounds": self.rounds
-        }
-
-
-FIXED = Settings()
+__all__ = ["Answers", "Model", "blended", "margins_of"]
 
 
 @dataclass(frozen=True)
@@ -98,7 +45,7 @@ class Model:
     """A booster over `names`, in that order, its calibration, and the line beside it, where there is one, with its share of
     the margins. Rows are float64 arrays, missing is NaN."""
 
-    booster: lgb.Booster
+    booster: "lgb.Booster"
     names: tuple[str, ...]
     answers: Answers
     hazards: Hazards
@@ -178,83 +125,8 @@ def blended(trees: np.ndarray, line: np.ndarray, share: float) -> np.ndarray:
     return np.asarray((1.0 - share) * trees + share * line)
 
 
-def margins_of(booster: lgb.Booster, rows: np.ndarray) -> np.ndarray:
+def margins_of(booster: "lgb.Booster", rows: np.ndarray) -> np.ndarray:
     """Raw scores as (rows x outcomes) margins over "nothing", the first class where there are several."""
     raw = booster.predict(rows, raw_score=True, num_threads=1 if len(rows) < 512 else 0)
     raw = np.asarray(raw, dtype=np.float64)
     return raw[:, None] if raw.ndim == 1 else np.asarray(raw[:, 1:] - raw[:, :1])
-
-
-def numbers(rows: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
-    """The columns of a frame as float64; null is NaN."""
-    return np.asarray(rows[list(names)].to_numpy(dtype=np.float64, na_value=np.nan))
-
-
-def fit(
-    fitted_on: pd.DataFrame,
-    calibrated_on: pd.DataFrame,
-    names: Sequence[str],
-    answers: Answers,
-    *,
-    categories: Sequence[str] = (),
-    parameters: Mapping[str, object] | None = None,
-    rounds: int = ROUNDS,
-    patience: int = 0,
-    shared: Bins | None = None,
-) -> Model:
-    """Fit the trees on one part and their calibration on another, without a line; frames as `training.dataset` makes them,
-    with `kind` and `interval`. `categories` are the names whose numbers stand for levels. With `patience`, trees stop growing once
-    that many have not lowered the log loss on the calibration part. `shared` holds both parts in bins already.
-
-    Raises `NotTrainable` when there is nothing to tell customers apart by, or when the calibration part
-    contradicts the fit.
-    """
-    table = shared.learn if shared else _table(fitted_on, names, categories)
-    stopping = {}
-    if patience:
-        held_back = shared.stop if shared else binned(calibrated_on, names, categories, table)
-        stopping = {"valid_sets": [held_back], "callbacks": [lgb.early_stopping(patience, verbose=False)]}
-    booster = _grown(table, len(fitted_on), len(answers.kinds), parameters, rounds, **stopping)
-    margins = margins_of(booster, numbers(calibrated_on, names))
-    kind, interval = (calibrated_on[name].to_numpy() for name in ("kind", "interval"))
-    return Model(
-        booster, tuple(names), answers, fit_hazards(margins, kind, interval, len(answers.horizons_days))
-    )
-
-
-def grow(
-    rows: pd.DataFrame,
-    names: Sequence[str],
-    outcomes: int,
-    *,
-    categories: Sequence[str] = (),
-    parameters: Mapping[str, object] | None = None,
-    rounds: int = ROUNDS,
-) -> lgb.Booster:
-    """The trees alone, whose margins are not yet probabilities. Raises `NotTrainable` when there is nothing to tell customers
-    apart by."""
-    return _grown(_table(rows, names, categories), len(rows), outcomes, parameters, rounds)
-
-
-def _table(rows: pd.DataFrame, names: Sequence[str], categories: Sequence[str]) -> lgb.Dataset:
-    if not names:
-        raise NotTrainable(NOTHING_TELLS)
-    return binned(rows, names, categories)
-
-
-def _grown(
-    table: lgb.Dataset,
-    rows: int,
-    outcomes: int,
-    parameters: Mapping[str, object] | None,
-    rounds: int,
-    **stopping: Any,
-) -> lgb.Booster:
-    # Threads that wait for each other cost more than they bring on a small table, most of all on a busy machine.
-    threads = 1 if rows * len(table.feature_name) < SMALL_CELLS else 0
-    several = {"objective": "multiclass", "num_class": outcomes + 1} if outcomes > 1 else {}
-    settings = {**PARAMETERS, **several, "num_threads": threads, **(parameters or {})}
-    booster = lgb.train(settings, table, num_boost_round=rounds, **stopping)
-    if booster.num_trees() == 0 or not np.any(booster.feature_importance()):
-        raise NotTrainable(NOTHING_TELLS)
-    return booster

@@ -32,7 +32,7 @@ from features.timeline import midnight, moment_named
 from features.warehouse import Warehouse, connect
 from training import registry
 from training.artefact import Loaded
-from training.drift import Drift
+from training.drift import Drift, against
 from training.expected import BLIND_SPOT
 from training.resampling import Estimate
 from training.task import Task
@@ -126,7 +126,7 @@ def watch(
     promised = loaded.model.probabilities(read)
     if loaded.baseline is None:
         raise BadModel(f"{task.name} version {version} keeps no baseline to compare with: train it again")
-    drift = loaded.baseline.against(rows, promised, len(rows) / len(dates))
+    drift = against(loaded.baseline, rows, promised, len(rows) / len(dates))
     tested = Estimate(*loaded.card.figures["model"]["auc"])
     return Watched(task.name, version, max(dates), drift, tested)
 

@@ -34,8 +34,9 @@ from features.errors import BadData, NotTrainable
 from features.progress import followed
 from training.bins import FOR_ALL_SETTINGS, Bins, bins
 from training.dataset import FEWEST_OUTCOMES, require_both_outcomes
+from training.grow import PARAMETERS, ROUNDS, Settings, fit, numbers
 from training.hazards import FEWEST_EVENTS
-from training.model import PARAMETERS, ROUNDS, Answers, Model, Settings, fit, numbers
+from training.model import Answers, Model
 from training.plan import share_of
 from training.task import Task
 

@@ -5,9 +5,13 @@ look and .25 a deed (Siddiqi 2006); by chance alone it follows a chi-squared dis
 Naranjo 2020).
 """
 
+from typing import TYPE_CHECKING
+
 import msgspec
 import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:  # who only reads a spread needs no data frames
+    import pandas as pd
 
 __all__ = ["Spread", "psi", "psi_by_chance", "spread_of"]
 
@@ -28,7 +32,7 @@ class Spread(msgspec.Struct, frozen=True):
     edges: list[float] = []
     levels: list[str] | None = None
 
-    def again(self, values: pd.Series) -> "Spread":
+    def again(self, values: "pd.Series") -> "Spread":
         """Other values over the same bins."""
         return _spread(values, self.edges, self.levels, self.zero)
 
@@ -37,7 +41,7 @@ class Spread(msgspec.Struct, frozen=True):
         return np.array([self.missing, self.unseen, *self.shares])
 
 
-def spread_of(values: pd.Series, *, category: bool = False, zero: float | None = None) -> Spread:
+def spread_of(values: "pd.Series", *, category: bool = False, zero: float | None = None) -> Spread:
     """Learn the bins of a column: tenths of its values, fewer where many are equal; of a category, its words."""
     there = values.dropna()
     if category:
@@ -67,7 +71,7 @@ def psi_by_chance(bins: int, rows: int, others: int) -> float:
     return float(quantile * (1 / max(rows, 1) + 1 / max(others, 1)))
 
 
-def _spread(values: pd.Series, edges: list[float], levels: list[str] | None, zero: float | None) -> Spread:
+def _spread(values: "pd.Series", edges: list[float], levels: list[str] | None, zero: float | None) -> Spread:
     rows, gone = max(len(values), 1), values.isna()
     if levels is not None:
         counts = values.dropna().astype(str).value_counts()

@@ -16,11 +16,12 @@ from features import timeline
 from features.cohorts import Cohort
 from features.feature_set import FEATURES
 from features.warehouse import Warehouse
-from training.campaign import CAPACITY_SHARE, Campaign, Worth
+from training.campaign import CAPACITY_SHARE, Campaign
 from training.model import Answers
 from training.outcomes import Outcome
 from training.rules import Rule
 from training.words import Words
+from training.worth import Worth
 
 __all__ = ["Occasions", "Task"]
 

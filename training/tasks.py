@@ -24,7 +24,6 @@ from features.views.orders import placed
 from features.views.touchpoints import deeds
 from features.views.vehicles import disposals, held
 from features.warehouse import Warehouse
-from training.campaign import Worth
 from training.outcomes import Happens
 from training.ownership import WHAT_OWNERS_DO
 from training.rules import (
@@ -44,6 +43,7 @@ from training.rules import (
 )
 from training.task import Occasions, Task
 from training.words import Words
+from training.worth import Worth
 
 __all__ = ["TASKS", "offered", "task_named"]
 

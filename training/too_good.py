@@ -21,8 +21,9 @@ from features.errors import NotTrainable
 from features.foresight import auc_alone, separation
 from training.dataset import Dataset, Parts
 from training.findings import Report
+from training.grow import FIXED, fit, numbers
 from training.metrics import auc
-from training.model import FIXED, Answers, fit, numbers
+from training.model import Answers
 from training.resampling import Estimate
 
 __all__ = ["Doubt", "doubted", "too_good"]

@@ -28,18 +28,20 @@ from features.sample import of_customers
 from features.timeline import moment_named
 from features.warehouse import Warehouse, connect
 from training import artefact, registry
+from training.baseline import Baseline
 from training.blend import fit_both
 from training.card import Card, by_grade, figures_of, grade_cuts, in_segments, outlook_of
 from training.challenger import fit_linear, linear_probabilities
 from training.comparison import require_figures
 from training.dataset import Dataset, Parts, dataset, facts, split, telling
-from training.drift import Baseline
+from training.drift import learned
 from training.evaluate import asked_at_a_date, examined, log_report, seen
 from training.findings import Report
 from training.gates import Verdict
+from training.grow import FIXED, NOTHING_TELLS, Settings, numbers
 from training.kept import CERTIFICATE, MODEL, REPORT, kept
 from training.leak_hunt import certificate
-from training.model import FIXED, NOTHING_TELLS, Model, Settings, numbers
+from training.model import Model
 from training.plan import Plan, plan
 from training.preflight import preflight, up_to
 from training.promote import judge, promoted_if_fit, table
@@ -229,9 +231,7 @@ def baseline_of(task: Task, data: Dataset, parts: Parts, model: Model, promised:
     # Campaigns differ in size by their nature; a cohort of every day does not halve or double.
     usual = (asked.min(), asked.max()) if task.occasions else (asked.mean(), asked.mean())
     bounds = (float(usual[0]) / COHORT_TIMES, float(usual[1]) * COHORT_TIMES)
-    return Baseline.learned(
-        data.features, fit, test, weights, held_back, promised, float(asked.mean()), bounds
-    )
+    return learned(data.features, fit, test, weights, held_back, promised, float(asked.mean()), bounds)
 
 
 def _log(task: Task, card: Card, data: Dataset, parts: Parts) -> None:

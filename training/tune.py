@@ -25,7 +25,8 @@ from features.home import data_folder
 from features.sample import of_customers
 from features.warehouse import Warehouse, connect
 from training import registry
-from training.model import FIXED, Model, numbers
+from training.grow import FIXED, numbers
+from training.model import Model
 from training.preflight import up_to
 from training.resampling import Estimate, mean_by_customer
 from training.search import SPACE, STAGNANT, Study, inner, search

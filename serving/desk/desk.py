@@ -31,7 +31,6 @@ from serving.desk.posted import Past, moment, past_of
 from serving.desk.scoring import NOT_RANKED, Answered, Seen
 from serving.score_log import LogFailed, Origin, ScoreLog
 from serving.scorer import Scorer
-from training import registry
 
 __all__ = ["Desk"]
 
@@ -66,6 +65,8 @@ class Desk:
         """With these champions, or else with those the registry names, and the current rows. Raises `NoChampion` when
         nothing was promoted."""
         if scorers is None:
+            from training import registry  # noqa: PLC0415  its client weighs as much as a worker
+
             scorers = {champion.task: Scorer(champion) for champion in registry.champions()}
         if not scorers:
             raise NoChampion(

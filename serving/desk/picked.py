@@ -6,6 +6,7 @@ it lies, and only where it is asked for; the numbers are those of `features.matr
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -133,10 +134,10 @@ class _Column:
         self.array = array
         self.values: np.ndarray | None = None
         self.there: np.ndarray | None = None
-        plain = pa.types.is_integer(array.type) or pa.types.is_floating(array.type)
-        if plain:
+        kind = _kind(array.type)
+        if kind is not None:
             there, values = array.buffers()
-            self.values = np.frombuffer(values, array.type.to_pandas_dtype())[array.offset :]
+            self.values = np.frombuffer(values, kind)[array.offset :]
             self.there = None if there is None or not array.null_count else np.frombuffer(there, np.uint8)
 
     def numbers(self, at: np.ndarray) -> np.ndarray:
@@ -154,3 +155,10 @@ class _Column:
             return [self.array[int(at[0])].as_py()]
         found: list[str | None] = self.array.take(pa.array(at)).to_pylist()
         return found
+
+
+def _kind(type_: pa.DataType) -> np.dtype[Any] | None:
+    """What plain numbers are in NumPy; pyarrow asks pandas for that."""
+    letter = "f" if pa.types.is_floating(type_) else "u" if pa.types.is_unsigned_integer(type_) else "i"
+    plain = pa.types.is_integer(type_) or pa.types.is_floating(type_)
+    return np.dtype(f"{letter}{type_.bit_width // 8}") if plain else None

@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,16 +43,22 @@ def serve_command(port: int, host: str = "127.0.0.1") -> list[str]:
 
 
 @contextmanager
-def serving(folder: Path, seconds: float = 240) -> Iterator[int]:
-    """The port of a service that is ready, started in `folder`; it is told to stop, and must, at the end."""
+def serving(
+    folder: Path, seconds: float = 240, env: Mapping[str, str] | None = None, said: Path | None = None
+) -> Iterator[int]:
+    """The port of a service that is ready, started in `folder`; it is told to stop, and must, at the end. What its processes
+    say on standard error goes into the file `said`."""
     port = free_port()
-    with subprocess.Popen(
-        serve_command(port),
-        cwd=folder,
-        env=os.environ | {"PROPENSITY_DRAIN_S": "0"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as server:
+    with (
+        (said or Path(os.devnull)).open("wb") as stderr,
+        subprocess.Popen(
+            serve_command(port),
+            cwd=folder,
+            env=os.environ | {"PROPENSITY_DRAIN_S": "0"} | dict(env or {}),
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+        ) as server,
+    ):
         try:
             _wait_until_ready(port, time.monotonic() + seconds)
             yield port

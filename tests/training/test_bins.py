@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from training.bins import FOR_ALL_SETTINGS, binned, bins, columns
-from training.model import PARAMETERS, Answers, fit, numbers
+from training.grow import PARAMETERS, fit, numbers
+from training.model import Answers
 
 NAMES = ["whole", "real", "rare", "code", "often"]
 ANSWERS = Answers(("order",), (30,))

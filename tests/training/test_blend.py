@@ -14,9 +14,10 @@ from features.errors import BadModel
 from tests.training.test_model import NAMES, ONE, SEVERAL, card, lives, made
 from training import artefact, blend
 from training.blend import crossed, fit_both
+from training.grow import fit, numbers
 from training.hazards import Hazards, fit_hazards
 from training.metrics import log_loss
-from training.model import Answers, Model, fit, numbers
+from training.model import Answers, Model
 
 EARLY, LATE = datetime(2024, 1, 1), datetime(2024, 7, 1)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from features.cohorts import owners
 from features.feature_set import FEATURES
 from training import metrics
-from training.campaign import Campaign, Worth
+from training.campaign import Campaign
 from training.comparison import compare, grouped
 from training.outcomes import Happens
 from training.ranking import aucs, lists_of, promises_of
@@ -21,6 +21,7 @@ from training.rules import age_of_car
 from training.segments import FEWEST_OUTCOMES, FEWEST_ROWS, MOST_VALUES, SEGMENTS, groups_of, months_of
 from training.task import Task
 from training.words import Words
+from training.worth import Worth
 
 TASK = Task(
     name="churn",

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from features.feature import Feature
-from training.drift import Baseline
+from training.baseline import Baseline
+from training.drift import against, learned
 from training.expected import expected
 from training.metrics import auc, brier, log_loss
 from training.spread import Spread, psi, psi_by_chance, spread_of
@@ -41,7 +42,7 @@ def scores(seed: int, count: int = N, shift: float = 0.0) -> np.ndarray:
 
 
 def baseline(tested_age: float = 0.0) -> Baseline:
-    return Baseline.learned(
+    return learned(
         FEATURES, people(1), people(2, age=tested_age), [5, 3, 1, 1], scores(1), scores(2), N, (N / 2, 2 * N)
     )
 
@@ -74,7 +75,7 @@ def test_the_same_population_moves_nothing_however_small_the_list(count: int) ->
     """100 lists from one population: no column moves, though of 100 rows an index of .1 is everyday."""
     base = baseline()
     for seed in range(10, 110):
-        drift = base.against(people(seed, count), scores(seed, count), N)
+        drift = against(base, people(seed, count), scores(seed, count), N)
         assert drift.advice == []
         assert not [line.name for line in drift.features if line.moved]
 
@@ -93,7 +94,7 @@ def test_chance_is_that_of_the_chi_squared_distribution() -> None:
 
 
 def test_what_shifts_is_named_with_its_weight() -> None:
-    drift = baseline().against(people(3, age=1.5), scores(3), N)
+    drift = against(baseline(), people(3, age=1.5), scores(3), N)
     assert [line.name for line in drift.shifted] == ["cents"]
     assert drift.shifted_weight == pytest.approx(0.3)
     assert "cents" in drift.advice[0]
@@ -101,15 +102,15 @@ def test_what_shifts_is_named_with_its_weight() -> None:
 
 def test_drift_that_the_test_has_seen_is_no_reason() -> None:
     """The figures on the card were measured under it."""
-    assert baseline().against(people(3, age=0.8), scores(3), N).advice
-    aged = baseline(tested_age=0.8).against(people(3, age=0.8), scores(3), N)
+    assert against(baseline(), people(3, age=0.8), scores(3), N).advice
+    aged = against(baseline(tested_age=0.8), people(3, age=0.8), scores(3), N)
     assert aged.advice == []
     assert aged.features[1].moved, "it is shown all the same"
 
 
 def test_a_column_that_weighs_little_is_shown_and_advises_nothing() -> None:
     rows = people(3).assign(rare=lambda r: (np.arange(len(r)) % 2).astype(float))
-    drift = baseline().against(rows, scores(3), N)
+    drift = against(baseline(), rows, scores(3), N)
     assert [line.state for line in drift.features] == ["steady", "steady", "shifted", "steady"]
     light = replace(drift, features=[replace(line, weight=0.01) for line in drift.features])
     assert light.advice == []
@@ -122,7 +123,7 @@ def test_a_column_that_weighs_little_is_shown_and_advises_nothing() -> None:
 def test_silence_missing_values_and_new_words_are_advice_by_themselves(
     name: str, value: object, said: str
 ) -> None:
-    advice = baseline().against(people(3).assign(**{name: value}), scores(3), N).advice
+    advice = against(baseline(), people(3).assign(**{name: value}), scores(3), N).advice
     assert any(said in one and name in one for one in advice), advice
 
 
@@ -131,15 +132,15 @@ def test_what_was_silent_at_some_date_before_may_be_silent_again() -> None:
     sent = people(1).assign(visits=lambda rows: rows["visits"] * (rows["as_of"] == rows["as_of"].min()))
     args = ([5, 3, 1, 1], scores(1), scores(2), N, (N / 2, 2 * N))
     later = people(2).assign(as_of=np.datetime64("2024-03-01"))
-    base = Baseline.learned(FEATURES, sent, later, *args)  # type: ignore[arg-type]
-    advice = base.against(people(3).assign(visits=0), scores(3), N).advice
+    base = learned(FEATURES, sent, later, *args)  # type: ignore[arg-type]
+    advice = against(base, people(3).assign(visits=0), scores(3), N).advice
     assert not [one for one in advice if "fell silent" in one]
 
 
 def test_scores_and_the_size_of_the_cohort_are_watched() -> None:
     base = baseline()
-    assert "scores" in base.against(people(3), scores(3, shift=1.0), N).advice[0]
-    assert base.against(people(3), scores(3), N / 3).advice == [
+    assert "scores" in against(base, people(3), scores(3, shift=1.0), N).advice[0]
+    assert against(base, people(3), scores(3), N / 3).advice == [
         f"cohort: {N / 3:,.0f} customers a date, {N:,} when tested"
     ]
 

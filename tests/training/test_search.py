@@ -15,7 +15,7 @@ import pytest
 
 from features.errors import BadData, NotTrainable
 from training import search as searching
-from training.model import FIXED, PARAMETERS, fit, numbers
+from training.grow import FIXED, PARAMETERS, fit, numbers
 from training.plan import share_of
 from training.search import Inner, Study, inner, search
 from training.tasks import TASKS

@@ -9,8 +9,9 @@ import pytest
 from features.feature import Feature
 from training.comparison import compare
 from training.dataset import Dataset, Parts
+from training.grow import fit, numbers
 from training.metrics import auc
-from training.model import Answers, fit, numbers
+from training.model import Answers
 from training.too_good import Doubt, doubted, too_good
 
 N = 6_000

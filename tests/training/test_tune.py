@@ -10,7 +10,7 @@ import pytest
 from features.errors import NoChampion
 from features.warehouse import connect
 from training import registry, search, tune
-from training.model import Settings
+from training.grow import Settings
 from training.resampling import Estimate, mean_by_customer
 from training.tasks import task_named
 from training.train import Prepared, fitted, prepare

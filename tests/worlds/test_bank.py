@@ -20,8 +20,8 @@ from features.errors import BadData
 from features.warehouse import Warehouse, connect
 from training import monitor, registry
 from training.dataset import dataset
+from training.grow import PARAMETERS, ROUNDS
 from training.metrics import auc
-from training.model import PARAMETERS, ROUNDS
 from training.tasks import task_named
 from training.train import Prepared, Trained, prepare, train
 from worlds import bank

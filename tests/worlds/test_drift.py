@@ -16,7 +16,7 @@ from features.warehouse import Warehouse, connect
 from tests.training.test_model import card
 from training.artefact import Loaded
 from training.drift import Drift
-from training.model import numbers
+from training.grow import numbers
 from training.monitor import asked_at, watch
 from training.plan import Plan
 from training.tasks import task_named

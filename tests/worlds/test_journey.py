@@ -13,7 +13,7 @@ from features.warehouse import Warehouse, connect
 from serving.runs import Run, current
 from training.comparison import compare
 from training.dataset import dataset, split, telling
-from training.model import fit, numbers
+from training.grow import fit, numbers
 from training.tasks import task_named
 from worlds import demo, journey
 

@@ -24,8 +24,8 @@ from serving.runs import Run, current
 from training import registry
 from training.comparison import compare
 from training.dataset import dataset, split, telling
+from training.grow import PARAMETERS, ROUNDS, fit, numbers
 from training.metrics import auc
-from training.model import PARAMETERS, ROUNDS, fit, numbers
 from training.plan import Plan
 from training.tasks import task_named
 from training.train import train

@@ -15,8 +15,8 @@ from serving.desk.expected import Calibration, found_in
 from serving.desk.lists import calibration_of
 from serving.desk.segments import Grouped
 from serving.scorer import Scorer
-from training.campaign import Worth
 from training.words import Words
+from training.worth import Worth
 
 
 def listed(desk: Desk, **body: Any) -> Any:
