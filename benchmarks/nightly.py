@@ -53,7 +53,7 @@ def compare(warehouse: Warehouse, days: int, folder: Path) -> tuple[dict[str, li
     as_of = min(warehouse.complete_until.values())
     ratios: dict[str, list[float]] = {"everyone / carried, time": [], "everyone / carried, processor": []}
     for _ in range(RUNS):
-        nightly.materialise(warehouse, as_of - timedelta(days=days), folder)
+        nightly.materialise(warehouse, as_of - timedelta(days=days), folder, incremental=True)
         carried, seconds = timed(warehouse, as_of, folder, incremental=True)
         everyone, all_seconds = timed(warehouse, as_of, folder, incremental=False)
         assert carried.work.why == "", carried.work.why

@@ -32,7 +32,7 @@ from features.sources import CANONICAL
 from features.timeline import MOMENTS
 from features.warehouse import Warehouse
 
-__all__ = ["over_arrays", "rows_of", "table_of"]
+__all__ = ["in_order", "over_arrays", "rows_of", "table_of"]
 
 # So many rows of the largest source, or moments, fit into the processor's caches with what is made of them.
 ROWS_PER_PIECE = 100_000
@@ -54,6 +54,11 @@ def rows_of(
     asked = _answered(moments, warehouse, chosen, cohorts).order_by("customer_id", "as_of")
     schema = asked.schema().to_pyarrow()  # an engine may widen sums
     return (batch.cast(schema) for batch in warehouse.engine.to_pyarrow_batches(asked))
+
+
+def in_order(warehouse: Warehouse, features: Sequence[Feature], cohorts: Sequence[Cohort] = ()) -> bool:
+    """Whether these rows can be had over arrays."""
+    return _Arrays.over(warehouse, tuple(features), tuple(cohorts)) is not None
 
 
 def over_arrays(

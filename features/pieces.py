@@ -47,8 +47,9 @@ def in_pieces(
     engine = warehouse.engine
     if engine.name != "duckdb":
         people = warehouse.tables["customers"]
-        later = {**warehouse.tables, "customers": people.filter(people.customer_id > after)}
-        yield from _declared(answer(replace(warehouse, tables=later)), engine, rows_per_batch)
+        later = people.filter(people.customer_id > after) if after else people
+        held = replace(warehouse, tables={**warehouse.tables, "customers": later})
+        yield from _declared(answer(held), engine, rows_per_batch)
         return
     asked = answer(narrowed(warehouse))
     schema, sql = asked.schema().to_pyarrow(), ""

@@ -1,5 +1,6 @@
 """Scores made on Spark are those made here, bit for bit: every task the carmaker offers, 10,000 customers."""
 
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -79,11 +80,14 @@ def asked(folder: Path) -> tuple[list[Champion], pa.Table]:
     return champions, many.set_column(0, "customer_id", pa.array([f"C{n:06d}" for n in range(CUSTOMERS)]))
 
 
-def test_ten_thousand_customers_by_all_tasks(asked: tuple[list[Champion], pa.Table]) -> None:
+def test_ten_thousand_customers_by_all_tasks(
+    asked: tuple[list[Champion], pa.Table], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from pyspark.sql import SparkSession  # noqa: PLC0415 - an extra
 
     from serving.spark import COLUMNS, scored  # noqa: PLC0415
 
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)  # else whatever `python3` is on the path
     champions, many = asked
     tasks = {champion.task for champion in champions}
     assert len(tasks) >= 14

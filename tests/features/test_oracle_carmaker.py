@@ -52,7 +52,11 @@ def test_nightly_rows_carried_over_are_those_of_measuring_everyone(
     first = BEGIN + timedelta(days=700)
     for days in (0, 1, 2, 9):
         carried = nightly.materialise(
-            carmaker, first + timedelta(days=days), tmp_path / "carried", customers_per_piece=250 + 10 * days
+            carmaker,
+            first + timedelta(days=days),
+            tmp_path / "carried",
+            incremental=True,
+            customers_per_piece=250 + 10 * days,
         )
         if days:
             touched = carried.work.touched["touchpoints"]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from features.delivery import deliveries_in
+from features.errors import OpenWindow
 from features.load import ledger, load
 from features.warehouse import Warehouse, connect
 from tests.training.test_model import card
@@ -100,6 +101,15 @@ def test_a_channel_that_is_tracked_no_more_is_named(carmaker: Carmaker) -> None:
     told = [one for one in carmaker.seen("touchpoints", without("app")).advice if "fell silent" in one]
     assert told
     assert "app_touchpoints_90d" in told[0]
+
+
+def test_the_monitor_says_so_before_the_labels_do(carmaker: Carmaker) -> None:
+    """When it fires, nobody can know yet how those it looked at will act."""
+    task = task_named("churn", carmaker.warehouse)
+    with pytest.raises(OpenWindow):
+        task.require_closed([END], carmaker.warehouse)
+    assert carmaker.calm.advice == []
+    assert carmaker.seen("touchpoints", without("app")).advice
 
 
 def test_amounts_delivered_in_another_unit_are_named(carmaker: Carmaker) -> None:
