@@ -8,9 +8,14 @@ The share is the line's largest of a few whose calibrated margins have a log los
 the lowest (the rule of Breiman et al. 1984 for the simpler of two; a stack, Wolpert 1992): a line changes less with time than
 trees do. So it is mostly the line's where customers are few and the trees' where they are many (at later dates, the lowest log loss
 was at .8 on CDNOW and the Complete Journey, at .2 on the invented carmaker). No row weighs or calibrates what it taught.
+
+All dates weigh; the latest calibrate: as many, three at least, as hold 300 outcomes of each kind. How customers rank holds for
+years, how many of them act does not (all dates instead: 73 orders promised for 48 that came, not 60, at one earlier date of the
+invented carmaker; calibration error .056 instead of .037 on the bank's calls, .016 instead of .012 on motor contracts).
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import lightgbm as lgb
 import msgspec
@@ -18,16 +23,18 @@ import numpy as np
 import pandas as pd
 
 from training.grow import ROUNDS, grow, numbers
-from training.hazards import Hazards, fit_hazards
+from training.hazards import fit_hazards
 from training.line import Line, fit_line
 from training.model import Answers, Model, blended, margins_of
 from training.plan import share_of
 
-__all__ = ["FOLDS", "SHARES", "crossed", "fit_both"]
+__all__ = ["FOLDS", "SHARES", "calibrated_at", "crossed", "fit_both"]
 
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 FOLDS = 4
 MOST_CROSSED = 200_000  # moments; of more, the calibration part says enough, and the time would be fourfold
+FEWEST_DATES = 3
+FEWEST_OUTCOMES = 300
 Beside = tuple[lgb.Booster, Line]
 
 
@@ -70,7 +77,11 @@ def fit_both(
         rows = calibrated_on
         booster, line = fitted(fitted_on)
         unseen = margins((booster, line), rows)
-    share, hazards = _weighed(unseen[0], unseen[1], rows, answers)
+    share = _weighed(unseen[0], unseen[1], rows, answers)
+    late = rows["as_of"].isin(calibrated_at(fitted_on, calibrated_on)).to_numpy()
+    kind, interval = rows["kind"].to_numpy()[late], rows["interval"].to_numpy()[late]
+    margins_late = blended(unseen[0], unseen[1], share)[late]
+    hazards = fit_hazards(margins_late, kind, interval, len(answers.horizons_days))
     return Model(booster, tuple(names), answers, hazards, msgspec.structs.replace(line, share=share))
 
 
@@ -80,21 +91,26 @@ def crossed(fitted_on: pd.DataFrame, calibrated_on: pd.DataFrame) -> bool:
     return few and set(fitted_on["as_of"].unique()) == set(calibrated_on["as_of"].unique())
 
 
-def _weighed(
-    trees: np.ndarray, line: np.ndarray, rows: pd.DataFrame, answers: Answers
-) -> tuple[float, Hazards]:
-    """The line's share and the hazards of what both make together, from margins of rows that neither has seen."""
+def calibrated_at(fitted_on: pd.DataFrame, calibrated_on: pd.DataFrame) -> list[datetime]:
+    """The dates whose rows calibrate a model of these parts: the latest, as many as hold enough outcomes of each kind, and
+    enough rows without any."""
+    rows = pd.concat([fitted_on, calibrated_on]) if crossed(fitted_on, calibrated_on) else calibrated_on
+    held = pd.crosstab(rows["as_of"], rows["kind"]).sort_index()
+    back = held[::-1].cumsum().min(axis=1).to_numpy()
+    enough = max(int(np.searchsorted(back, FEWEST_OUTCOMES)) + 1, FEWEST_DATES)
+    return [date.to_pydatetime() for date in held.index[-enough:]]
+
+
+def _weighed(trees: np.ndarray, line: np.ndarray, rows: pd.DataFrame, answers: Answers) -> float:
+    """The line's share, from margins of rows that neither has seen."""
     kind, interval = rows["kind"].to_numpy(), rows["interval"].to_numpy()
     customer, found = pd.factorize(rows["customer_id"])[0], []
     for share in SHARES:
         margins = blended(trees, line, share)
         hazards = fit_hazards(margins, kind, interval, len(answers.horizons_days))
-        found.append((share, hazards, hazards.losses(margins, kind, interval)))
-    lowest = min((losses for *_, losses in found), key=np.mean)
-    close = [
-        (share, hazards) for share, hazards, losses in found if _within_chance(losses - lowest, customer)
-    ]
-    return close[-1]
+        found.append((share, hazards.losses(margins, kind, interval)))
+    lowest = min((losses for _, losses in found), key=np.mean)
+    return max(share for share, losses in found if _within_chance(losses - lowest, customer))
 
 
 def _within_chance(difference: np.ndarray, customer: np.ndarray) -> bool:

@@ -4,7 +4,8 @@
     two thirds of customers      the other third  by customer: nobody is tested whom the fit has seen
 
 A window runs until the outcome is settled, gap included. Fit and calibration share their dates, up to the latest that are
-closed, and have customers of their own, so that the model knows the latest customs. (Calibrated a whole window after the
+closed, and have customers of their own, so that the model knows the latest customs; of these dates the latest calibrate
+(`training.blend`). (Calibrated a whole window after the
 fit, it learned from dates a window older: the invented carmaker's purchase_intent, ROC AUC .780 instead of .802.) Where the
 history is too short for a window before the test, the test shares the dates, too, and the plan says so. A random cut of
 rows is not offered: it flatters.

@@ -29,7 +29,7 @@ from features.timeline import moment_named
 from features.warehouse import Warehouse, connect
 from training import artefact, registry
 from training.baseline import Baseline
-from training.blend import fit_both
+from training.blend import calibrated_at, fit_both
 from training.card import Card, by_grade, figures_of, grade_cuts, in_segments, outlook_of
 from training.challenger import fit_linear, linear_probabilities
 from training.comparison import require_figures
@@ -197,7 +197,7 @@ def _card(
         hazards=model.hazards,
         line_share=model.line.share if model.line else 0.0,
         fit_at=list(planned.fit),
-        calibrate_at=list(planned.calibrate),
+        calibrate_at=calibrated_at(parts.fit, parts.calibrate),
         test_at=list(planned.test),
         trained_through=max(*planned.fit, *planned.calibrate) + task.window,
         cut=planned.cut,

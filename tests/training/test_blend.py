@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -13,9 +13,9 @@ import pytest
 from features.errors import BadModel
 from tests.training.test_model import NAMES, ONE, SEVERAL, card, lives, made
 from training import artefact, blend
-from training.blend import crossed, fit_both
+from training.blend import calibrated_at, crossed, fit_both
 from training.grow import fit, numbers
-from training.hazards import Hazards, fit_hazards
+from training.hazards import Hazards
 from training.metrics import log_loss
 from training.model import Answers, Model
 
@@ -72,22 +72,58 @@ def test_a_row_the_fit_has_seen_neither_weighs_nor_calibrates(monkeypatch: pytes
     """Outcomes drawn at random: whoever weighed the trees on what they taught would find them good."""
     told: list[float] = []
 
-    def weighed(
-        trees: np.ndarray, _: np.ndarray, rows: pd.DataFrame, answers: Answers
-    ) -> tuple[float, Hazards]:
+    def weighed(trees: np.ndarray, _: np.ndarray, rows: pd.DataFrame, answers: Answers) -> float:
         told.append(float(np.corrcoef(trees[:, 0], rows["outcome"])[0, 1]))
-        return 0.0, fit_hazards(
-            -trees if told[0] < 0 else trees,
-            *rows[["kind", "interval"]].to_numpy().T,
-            len(answers.horizons_days),
-        )
+        return 0.0
+
+    def calibrated(margins: np.ndarray, kind: np.ndarray, *_: object) -> Hazards:
+        told.append(float(np.corrcoef(margins[:, 0], kind)[0, 1]))
+        return MODEL.hazards
 
     monkeypatch.setattr(blend, "_weighed", weighed)
+    monkeypatch.setattr(blend, "fit_hazards", calibrated)
     chance = np.random.default_rng(7)
     rows = of(4000, 1).assign(outcome=chance.integers(0, 2, 4000))
     rows = rows.assign(kind=rows["outcome"], interval=1 - rows["outcome"])
     fit_both(rows[:3000], rows[3000:], NAMES, ONE)
-    assert abs(told[0]) < 0.06
+    assert len(told) == 2
+    assert max(map(abs, told)) < 0.06
+
+
+@pytest.mark.parametrize(
+    ("outcomes_by_date", "calibrating"),
+    [
+        ([400, 400, 400, 400, 400], 3),  # three dates at least
+        ([400, 100, 100, 50, 50], 4),  # as many as hold 300 outcomes
+        ([400, 200, 20, 20, 20], 5),
+        ([10, 10, 10, 10, 10], 5),  # all, where there are not so many
+        ([400, 400], 2),
+    ],
+)
+def test_the_latest_dates_calibrate(outcomes_by_date: list[int], calibrating: int) -> None:
+    dates = [EARLY + timedelta(days=28 * n) for n in range(len(outcomes_by_date))]
+    rows = pd.concat([
+        pd.DataFrame({"as_of": date, "kind": [1] * came + [0] * 500, "customer_id": [str(n) for n in range(came + 500)]})
+        for date, came in zip(dates, outcomes_by_date, strict=True)
+    ])  # fmt: skip
+    for fitted_on, calibrated_on in ((rows[::2], rows[1::2]), (rows.assign(as_of=LATE), rows)):
+        assert calibrated_at(fitted_on.sample(frac=1, random_state=7), calibrated_on) == dates[-calibrating:]
+
+
+def test_a_model_promises_what_customers_did_of_late() -> None:
+    """All dates teach who; the latest tell how many: here outcomes become three times as likely."""
+    dates = [EARLY + timedelta(days=28 * n) for n in range(6)]
+    chance = np.random.default_rng(7)
+    rows = pd.concat([
+        dated(made(4000, 10 + n), date, f"{n}-").assign(keep=chance.random(4000) < (0.3 if n < 3 else 0.9))
+        for n, date in enumerate(dates)
+    ])  # fmt: skip
+    happened = rows["outcome"] * rows["keep"]
+    rows = rows.assign(outcome=happened, kind=happened, interval=1 - happened).drop(columns="keep")
+    model = fit_both(rows[::2], rows[1::2], NAMES, ONE)
+    rate = rows.groupby("as_of")["outcome"].mean()
+    assert rate.iloc[0] < 0.5 * rate.iloc[-1]
+    assert model.probabilities(ROWS).mean() == pytest.approx(rate.iloc[-3:].mean(), rel=0.06)
 
 
 def test_only_a_column_that_is_read_changes_a_score() -> None:
