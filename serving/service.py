@@ -23,6 +23,7 @@ from serving.desk.desk import Desk
 from serving.edge.app import Edge
 from serving.edge.connection import guard_connections
 from serving.edge.door import Door
+from serving.edge.records import Records
 from serving.host import listening_host
 from serving.slim import do_without
 
@@ -54,6 +55,7 @@ class Propensity:
     """Propensity scores of a carmaker's customers, with reasons."""
 
     def __init__(self) -> None:
+        edge.records = Records.open()
         edge.desk = Desk.open(verified())
         beside = Follower(FOLLOW_S) if FOLLOW_S else None
         self.watch = Watch(edge.desk, lambda: edge.desk.day().rows, beside=beside)

@@ -104,6 +104,11 @@ class Desk:
             if scorer.model is scorer.loaded.model:
                 scorer.quicken(sample)
 
+    @property
+    def purposes(self) -> dict[str, str]:
+        """For what each task's scores are used."""
+        return {task: scorer.card.purpose for task, scorer in self.scorers.items()}
+
     def day(self) -> Day:
         """The day a request sees: the one that is there, unless the pointer has moved and nobody is loading already."""
         if self._day.name != pointed(self.folder) and not self._loading.locked():

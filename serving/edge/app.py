@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from features.errors import NoWarehouse, PropensityError, UnknownName
+from features.errors import NotAudited, NoWarehouse, PropensityError, UnknownName
 from serving.call import Call
 from serving.contract.refusals import Refused
 from serving.edge import metrics
@@ -22,6 +22,7 @@ from serving.edge.askers import Asker
 from serving.edge.door import Door
 from serving.edge.line import Line
 from serving.edge.problem import Problem
+from serving.edge.records import Records
 from serving.edge.strict import decoded, parameters
 from serving.edge.system import SYSTEM, Reply, System
 from serving.edge.table import Paths
@@ -54,7 +55,8 @@ class _Noted:
 
 
 class Edge:
-    """Everything that is asked by HTTP. Whoever hosts it gives it a `desk` once models are loaded; until then it says 503.
+    """Everything that is asked by HTTP. Whoever hosts it gives it a `desk` once models are loaded, until then it says 503, and
+    `records` of the audit trail: an answer that cannot be recorded is not given.
 
     `draining`: it goes on answering, says that it is not ready, and closes each connection after its answer. Starts and
     stops are passed to the application `behind`, where there is one.
@@ -62,6 +64,7 @@ class Edge:
 
     def __init__(self, routes: Iterable[Route] = ROUTES, door: Door | None = None) -> None:
         self.desk: Any = None
+        self.records: Records | None = None
         self.behind: Any = None
         self.draining = False
         self.door = door or Door.open_on_loopback()
@@ -101,7 +104,7 @@ class Edge:
         noted.route = row.path
         if row.may is None:
             return await row.answer(self)
-        asker = await self.door.asker(scope["headers"], page=isinstance(row, System) and row.page)
+        asker = await self._asker(row, scope)
         if row.may.isdisjoint(asker.roles):
             may = ", ".join(sorted(row.may))
             raise Problem(403, f"this token may not ask this; these roles may: {may}", reason="role")
@@ -122,6 +125,14 @@ class Edge:
         line = self.long if row.heavy or customers > FEW_CUSTOMERS else self.quick
         return Reply(await line.answer(lambda: self._made(row, asked, call)), JSON)
 
+    async def _asker(self, row: Route | System, scope: Scope) -> Asker:
+        try:
+            return await self.door.asker(scope["headers"], page=isinstance(row, System) and row.page)
+        except Problem:
+            if self.records:
+                self.records.not_let_in()
+            raise
+
     async def _asked(self, route: Route, scope: Scope, receive: Receive, named: dict[str, str]) -> Any:
         if route.method == "POST":
             return decoded(await _body(scope, receive), route.asks)
@@ -138,6 +149,8 @@ class Edge:
         """The desk's answer as JSON; whatever the desk says is wrong becomes a problem."""
         try:
             answer = route.answer(self.desk, asked, call)
+            if self.records:
+                self.records.answered(answer, call, self.desk.purposes)
             metrics.count_answer(answer)
             return msgspec.json.encode(answer)
         except Refused as refused:
@@ -147,6 +160,11 @@ class Edge:
             raise Problem(422, NOT_OFFERED, [("/tasks", NOT_OFFERED)], reason="unknown_name") from None
         except NoWarehouse:
             raise Problem(503, "no feature rows are there yet; the nightly batch writes them") from None
+        except NotAudited as error:
+            log.error("an answer was not given: %s", error)
+            raise Problem(
+                503, "the answer could not be recorded, so it is not given", reason="not_audited"
+            ) from None
 
 
 def _within_tasks(asked: Any, asker: Asker) -> Any:
