@@ -29,7 +29,7 @@ import typer
 from benchmarks.carmaker import loaded
 from benchmarks.record import record
 from features import audit, nightly
-from features.cohorts import excluded_column
+from features.consent import columns_of
 from features.matrix import matrix
 from features.nightly import NightlyRows
 from features.reasons import Explainer
@@ -162,7 +162,8 @@ def _peer(scratch: Path, count: int) -> dict[str, Any]:
     def work() -> None:
         frame = rows.table().to_pandas()
         for scorer in scorers:
-            asked = frame[frame[excluded_column(scorer.card.cohort)].isna()]
+            may = columns_of(scorer.card.purpose, scorer.card.cohort)
+            asked = frame[frame[may].isna().all(axis=1)]
             table = pa.Table.from_pandas(asked, preserve_index=False)
             values = matrix(table, list(scorer.card.features), scorer.card.levels)
             probability, parts = (

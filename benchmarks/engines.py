@@ -28,6 +28,7 @@ from rich.table import Table
 from benchmarks.record import write
 from features import timeline
 from features.cohorts import COHORTS
+from features.consent import CONSENTS
 from features.delivery import deliveries_in
 from features.feature_set import FEATURES
 from features.load import load
@@ -44,6 +45,7 @@ __all__ = ["answers", "carmaker", "java_found", "mismatches", "pairs_of", "postg
 
 BEGIN, DAYS = datetime(2023, 1, 1), 880
 PAIRS, DATES = 10_000, 40
+EVERY = [*CONSENTS.values(), *COHORTS.values()]
 KEYS = ("customer_id", "as_of")
 
 
@@ -66,7 +68,7 @@ def main() -> None:
                 "version": str(warehouse.engine.version),
                 "rows": found.num_rows,
                 "features": len(FEATURES),
-                "cohorts": len(COHORTS),
+                "cohorts": len(EVERY),
                 "cells": found.num_rows * (found.num_columns - len(KEYS)),
                 "mismatches": sum(mismatches(expected, found).values()),
                 "time / DuckDB": round(seconds[engine] / seconds["DuckDB"], 1),
@@ -139,7 +141,7 @@ def pairs_of(warehouse: Warehouse, count: int = PAIRS) -> ir.Table:
 def answers(warehouse: Warehouse, moments: ir.Table) -> pa.Table:
     """Every feature there is, and every cohort's answer, sorted by moment."""
     features = [feature for feature in FEATURES.values() if warehouse.has(feature.sources)]
-    cohorts = [cohort for cohort in COHORTS.values() if warehouse.has(cohort.sources)]
+    cohorts = [cohort for cohort in EVERY if warehouse.has(cohort.sources)]
     definitions = {feature.name: feature.definition for feature in features}
     for cohort in cohorts:
         definitions |= cohort.checks

@@ -46,7 +46,7 @@ def main() -> None:
         warehouse = loaded(Path(scratch), CUSTOMERS, SEED)
         tables = {name: warehouse.engine.to_pyarrow(table) for name, table in warehouse.tables.items()}
         as_of = min(warehouse.complete_until.values())
-    live = Live(tables)
+    live = Live(tables, without_consents=warehouse.without_consents)
     ways: dict[str, Way] = {
         "ours": live.rows,
         "DuckDB": compiled(tables, prepared=False),

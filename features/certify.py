@@ -30,6 +30,7 @@ from features import timeline
 from features.certificate import Certificate, Cut, Hunt, Mismatch
 from features.cohorts import COHORTS, Cohort, everyone
 from features.command import run
+from features.consent import CONSENTS
 from features.errors import LeakFound, UnknownMoment
 from features.feature import Feature
 from features.feature_set import available
@@ -106,7 +107,11 @@ def certify(
     which everything was known already: it would prove nothing.
     """
     chosen = available(warehouse, categories=True, sensitive=True) if features is None else list(features)
-    asked = [c for c in (COHORTS.values() if cohorts is None else cohorts) if warehouse.has(c.sources)]
+    asked = [
+        c
+        for c in ([*CONSENTS.values(), *COHORTS.values()] if cohorts is None else cohorts)
+        if warehouse.has(c.sources)
+    ]
     definitions: dict[str, Definition] = {feature.name: feature.definition for feature in chosen}
     for cohort in asked:
         definitions |= cohort.checks

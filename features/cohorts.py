@@ -79,7 +79,7 @@ class Cohort:
             (~answered[name].fill_null(False), condition.otherwise)
             for name, condition in zip(self.checks, self.conditions, strict=True)
         ]
-        return ibis.cases(*reasons, else_=ibis.null("string"))
+        return ibis.cases(*reasons, else_=ibis.null("string")) if reasons else ibis.null("string")
 
     def ask(self, warehouse: Warehouse, dates: Iterable[datetime]) -> ir.Table:
         """Everyone known at each date: (customer_id, as_of, excluded), the reason for no, or null for yes."""

@@ -4,6 +4,7 @@
     ├── BadData            rows or files that do not keep the declared contract
     ├── NoWarehouse        nothing to read at the warehouse address, or not what was declared
     ├── OpenWindow         an outcome window that the data does not cover yet
+    ├── NoConsents         a warehouse that does not say who allows what, nor why it need not
     ├── UnknownMoment      a text that names no moment
     ├── UnknownName        a task, feature or cohort that does not exist
     ├── UnknownOperation   a definition that live rows cannot compute
@@ -19,6 +20,7 @@
     ├── RunInProgress      another process is writing there (a command exits with 4)
     ├── NoRegistry         the tracking server or model registry does not answer
     ├── NotAudited         a deed that cannot be recorded, and so is not done
+    ├── LedgerUnreadable   what customers told us since cannot be read, and so nobody is scored
     └── AuditBroken        an audit trail that is not as it was written
 
 A message says what is wrong, where, and what to do. It never holds a personal value.
@@ -33,7 +35,9 @@ __all__ = [
     "BadRun",
     "ChampionMoved",
     "LeakFound",
+    "LedgerUnreadable",
     "NoChampion",
+    "NoConsents",
     "NoRegistry",
     "NoWarehouse",
     "NotAudited",
@@ -61,6 +65,10 @@ class BadData(PropensityError):
 
 
 class NoWarehouse(PropensityError):
+    pass
+
+
+class NoConsents(PropensityError):
     pass
 
 
@@ -132,4 +140,8 @@ class AuditBroken(PropensityError):
 
 
 class NotDelivered(PropensityError):
+    pass
+
+
+class LedgerUnreadable(PropensityError):
     pass

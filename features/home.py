@@ -5,6 +5,7 @@
     SCORES_URL            published scores             var/scores
     AUDIT_URL             who asked for what           var/audit
     AUDIT_ANCHORS_URL     how far that had come        var/anchors
+    LEDGERS_URL           what customers told since    var/ledgers
 
 Trying a world puts them all under `var/<world>` and points the link `var/current` there; the defaults
 then follow the link, so that what was tried last is what the commands speak about.
@@ -18,6 +19,7 @@ __all__ = [
     "anchors_folder",
     "audit_folder",
     "data_folder",
+    "ledgers_folder",
     "scores_folder",
     "tracking_uri",
     "warehouse_address",
@@ -59,3 +61,8 @@ def audit_folder() -> Path:
 def anchors_folder() -> Path:
     """Best on a store where whoever may write the audit trail cannot change what is written."""
     return Path(os.environ.get("AUDIT_ANCHORS_URL") or data_folder() / "anchors")
+
+
+def ledgers_folder() -> Path:
+    """Shared by every replica of the service and by the batch: what one is told, all mind."""
+    return Path(os.environ.get("LEDGERS_URL") or data_folder() / "ledgers")

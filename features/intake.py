@@ -10,7 +10,7 @@ All of it lies in a scratch file and may outgrow memory. The engine sees its own
 read and written outside it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -85,6 +85,22 @@ class Intake:
             "SELECT {'file': typed.file_number, 'row': row}, field, rule FROM typed JOIN broken_rules "
             "ON broken_rules.file_number = typed.file_number AND broken_rules.number = broken"
         )
+
+    def forget(self, erased: Callable[[list[str]], Collection[str]]) -> int:
+        """Drop the rows of those whom `erased` names of all customers in them, and the mention of them in rows of others; returns how
+        many rows. A delivery of an old file does not bring anybody back."""
+        dropped = 0
+        for owner in self.source.naming_customers:
+            column = quoted(owner)
+            asked = self.engine.execute(f"SELECT DISTINCT {column} FROM typed WHERE {column} IS NOT NULL")
+            if gone := sorted(erased([one for (one,) in asked.fetchall()])):
+                whose = f"WHERE {column} IN (SELECT unnest($gone))"
+                if owner == "customer_id":
+                    dropped = self._count("typed", f"{column} IN (SELECT unnest($gone))", gone=gone)
+                    self.engine.execute(f"DELETE FROM typed {whose}", {"gone": gone})
+                else:
+                    self.engine.execute(f"UPDATE typed SET {column} = NULL {whose}", {"gone": gone})
+        return dropped
 
     def judge(self) -> None:
         """Turn away contradictions and rows of strangers; drop what came twice; mark what was corrected."""
@@ -209,8 +225,9 @@ class Intake:
             into = f"INSERT INTO {name}" if turn else f"CREATE OR REPLACE TABLE {name} AS"
             self.engine.execute(f"{into} {rows}", {"turn": turn, "turns": turns})
 
-    def _count(self, table: str, which: str = "true") -> int:
-        return int(self.engine.execute(f"SELECT count(*) FROM {table} WHERE {which}").fetchall()[0][0])
+    def _count(self, table: str, which: str = "true", **values: object) -> int:
+        found = self.engine.execute(f"SELECT count(*) FROM {table} WHERE {which}", values)
+        return int(found.fetchall()[0][0])
 
 
 def _together(files: Sequence[tuple[Delivery, Opened]]) -> Iterator[tuple[int, pa.Table]]:

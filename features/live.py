@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 import ibis
 import pyarrow as pa
 
-from features.cohorts import COHORTS
+from features.consent import cohorts_of
 from features.feature_set import available, named
 from features.prepared import Prepared
 from features.reach import Group
@@ -25,17 +25,20 @@ __all__ = ["Live"]
 class Live:
     """Answers for a deployment that has these sources: all of its features, or those named, and every cohort's.
 
-    Prepared in well under a second; nothing in it changes afterwards, so threads may share one. Raises `UnknownName`
-    for a feature that does not exist, `UnknownOperation` for one that cannot be computed here.
+    Prepared in well under a second; nothing in it changes afterwards, so threads may share one. `without_consents` is the
+    reason why consents are not among the sources. Raises `UnknownName` for a feature that does not exist,
+    `UnknownOperation` for one that cannot be computed here, `NoConsents` with neither consents nor a reason.
     """
 
-    def __init__(self, sources: Iterable[str], features: Iterable[str] | None = None) -> None:
+    def __init__(
+        self, sources: Iterable[str], features: Iterable[str] | None = None, *, without_consents: str = ""
+    ) -> None:
         self.sources = sorted(sources)
         unbound = {name: ibis.table(CANONICAL[name].ibis_schema, name=name) for name in self.sources}
-        warehouse = Warehouse(ibis.duckdb.connect(), unbound)
+        warehouse = Warehouse(ibis.duckdb.connect(), unbound, without_consents=without_consents)
         chosen = available(warehouse) if features is None else named(features)
         self.fingerprints = {feature.name: feature.fingerprint for feature in chosen}
-        self._prepared = Prepared(chosen, [c for c in COHORTS.values() if warehouse.has(c.sources)])
+        self._prepared = Prepared(chosen, cohorts_of(warehouse))
 
     def rows(self, moments: pa.Table, tables: Mapping[str, pa.Table]) -> pa.Table:
         """Nightly rows for the moments (customer_id, as_of), each once, computed from these tables alone, ordered by

@@ -5,7 +5,8 @@
 
 A load is written beside the earlier ones and becomes visible when the pointer moves; a refused load leaves
 its list of rejects and its findings and changes nothing. Rows delivered twice are dropped and counted; a known key
-with other values and a later `known_at` is a correction, and with the same `known_at` a contradiction, rejected whole.
+with other values and a later `known_at` is a correction, and with the same `known_at` a contradiction, rejected whole. Rows of
+those who were erased (`serving.privacy`) are dropped and counted, whatever file they come in.
 
     python -m features.load --from INCOMING --to var/warehouse
     python -m features.load --report
@@ -38,6 +39,7 @@ from features.pointer import point, pointed
 from features.profile import Profile, profile
 from features.progress import followed
 from features.sources import CANONICAL
+from features.standing import Standing
 
 __all__ = ["LoadReport", "ledger", "load"]
 
@@ -54,13 +56,15 @@ def load(
     max_unknown_share: float = UNKNOWN_SHARE,
     allow: Collection[str] = (),
     memory: str = MEMORY,
+    without_consents: str = "",
 ) -> LoadReport:
     """Validate deliveries and publish them as the new content of `warehouse`.
 
     `complete_until` states, per source, the instant before which all events are in; `delivered_at` (default:
     now, UTC) is when the delivery was made: nothing in it can be known later. `allow` names checks that may fail,
     `visits` or `visits.volume` or `visits.shift.odometer_km`. Beyond `memory` the work spills to disk beside the
-    warehouse.
+    warehouse. `without_consents` is the reason why the delivery says nothing of consent; without consents and without a
+    reason nobody can be asked about (see `features.consent`).
 
     Raises `BadData` if a delivery lacks a column or has one of another type, if the ledger cannot be true, if a
     source has more than `max_reject_share` rejects, or if a check that is not allowed fails.
@@ -69,6 +73,8 @@ def load(
     opened = _opened(deliveries)
     check_ledger(complete_until, opened, delivered_at)
     _check_allowed(allow)
+    if without_consents and "consents" in opened:
+        raise BadData("the delivery holds consents, which decide; drop --without-consents")
     name = f"load-{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
     staging = warehouse / f".{name}"
     staging.mkdir(parents=True)
@@ -77,6 +83,7 @@ def load(
             "load": name,
             "delivered_at": delivered_at.isoformat(),
             "allowed": sorted(allow),
+            "without_consents": without_consents,
         }
         facts["complete_until"] = {source: complete_until[source].isoformat() for source in opened}
         with workbench(staging, memory) as engine:
@@ -129,11 +136,13 @@ def _write_all(
     counts: dict[str, dict[str, int]] = {}
     profiles: dict[str, Profile] = {}
     digest = hashlib.sha256()
+    taken = Standing.here().now()
     for name, some in opened.items():
         intake = Intake(engine, CANONICAL[name])
         intake.take(some, delivered_at)
+        erased = intake.forget(taken.erased) if taken.anybody_erased else 0
         intake.judge()
-        counts[name] = intake.counts()
+        counts[name] = intake.counts() | ({"erased": erased} if erased else {})
         total = counts[name]["loaded"]
         blocks = followed(intake.rows(), f"writing {name}", total, len)
         content = write_parts(blocks, intake.source.arrow_schema, staging / name)
@@ -233,6 +242,9 @@ def main(
     memory: Annotated[
         str, typer.Option(help="beyond it the work spills to disk beside the warehouse")
     ] = MEMORY,
+    without_consents: Annotated[
+        str, typer.Option(help="why the delivery says nothing of consent; recorded, and shown on every card")
+    ] = "",
     report: Annotated[bool, typer.Option("--report", help="show what the current load was, in full")] = False,
 ) -> None:
     """Validate a delivery and publish it as the warehouse's new content; or reject it and change nothing."""
@@ -253,6 +265,7 @@ def main(
             max_unknown_share=max_unknown_share,
             allow=allow or (),
             memory=memory,
+            without_consents=without_consents,
         )
     )
 

@@ -3,7 +3,7 @@
     python -m features.nightly --as-of 1998-07-01
 
 The file is Arrow IPC, sorted by customer and mapped into memory: finding a customer is a binary search. It
-holds each feature and, per cohort, the reason why a customer may not be asked about (null: may be). Files are
+holds each feature and, per consent and cohort, the reason why a customer may not be asked about (null: may be). Files are
 never rewritten; the pointer `CURRENT` names the newest. Where everyone cannot be measured over arrays, what the features needed
 is kept beside the rows, for the next night to start from (see `features.incremental`). The work is done in pieces of customers.
 """
@@ -28,8 +28,9 @@ from rich.table import Table
 from features import timeline
 from features.begun import Begun, Touched
 from features.bulk import in_order, over_arrays
-from features.cohorts import COHORTS, Cohort, everyone, excluded_column
+from features.cohorts import everyone, excluded_column
 from features.command import run
+from features.consent import cohorts_of
 from features.errors import BadData, NoWarehouse
 from features.feature import SEMANTICS
 from features.feature_set import available
@@ -64,19 +65,15 @@ def rows(moments: ir.Table, warehouse: Warehouse) -> ir.Table:
     return _answered(compute(moments, _definitions(warehouse), warehouse.tables, timeline.past), warehouse)
 
 
-def _cohorts(warehouse: Warehouse) -> list[Cohort]:
-    return [cohort for cohort in COHORTS.values() if warehouse.has(cohort.sources)]
-
-
 def _definitions(warehouse: Warehouse) -> dict[str, Definition]:
     definitions = {feature.name: feature.definition for feature in available(warehouse)}
-    for cohort in _cohorts(warehouse):
+    for cohort in cohorts_of(warehouse):
         definitions |= cohort.checks
     return definitions
 
 
 def _answered(computed: ir.Table, warehouse: Warehouse) -> ir.Table:
-    excluded = {excluded_column(cohort.name): cohort.excluded(computed) for cohort in _cohorts(warehouse)}
+    excluded = {excluded_column(cohort.name): cohort.excluded(computed) for cohort in cohorts_of(warehouse)}
     names = (feature.name for feature in available(warehouse))
     return computed.select("customer_id", "as_of", *names, **excluded)
 
@@ -94,7 +91,7 @@ def materialise(
     Where a folder's files lie in the order of customers everyone is measured, over arrays: that is quicker than telling whose rows
     are still the same. Elsewhere, and with `incremental`, what everyone's features needed is kept beside the rows, and the next time
     carried over where that is exact. The result is the same to the bit. `incremental=False` measures everyone. Raises `BadData` when nobody is
-    known yet at that date, `RunInProgress` when another process is writing there. Killed at any point and called again it
+    known yet at that date, `NoConsents` when nothing says who allows what, `RunInProgress` when another process is writing there. Killed at any point and called again it
     goes on: pieces that are done are not done again.
     """
     customers = warehouse.engine.execute(everyone(warehouse, [as_of]).count())
@@ -154,7 +151,7 @@ class _Job:
         """Everyone's rows, measured over arrays, where that can be had; then nothing is kept for the night after."""
         people = everyone(self.warehouse, [self.as_of])
         people = people.filter(people.customer_id > after)
-        return over_arrays(people, self.warehouse, available(self.warehouse), _cohorts(self.warehouse))
+        return over_arrays(people, self.warehouse, available(self.warehouse), cohorts_of(self.warehouse))
 
     def _with_needs(self, begun: Begun) -> "Work":
         """Write the needs, group by group, and the rows that the definitions make of them."""
@@ -193,7 +190,7 @@ def _before(folder: Path, warehouse: Warehouse, incremental: bool | None) -> Kep
     """What is kept beside the current rows, or why everyone is measured."""
     if incremental is False:
         return ASKED_FOR
-    if incremental is None and in_order(warehouse, available(warehouse), _cohorts(warehouse)):
+    if incremental is None and in_order(warehouse, available(warehouse), cohorts_of(warehouse)):
         return QUICKER
     if why := why_not_on(warehouse.engine):
         return why

@@ -46,6 +46,11 @@ class Pseudonyms:
             raise BadData(f"{file} holds no key of {BYTES} bytes in hexadecimal; restore it from a copy")
         return cls(key)
 
+    @property
+    def name(self) -> str:
+        """Tells one key from another, and nothing of it."""
+        return hmac.digest(self._key, b"which key is this", "sha256")[:6].hex()
+
     def of(self, customer_id: str) -> str:
         """22 characters for an id, always the same under one key."""
         digest = hmac.digest(self._key, customer_id.encode(), "sha256")[:16]

@@ -43,7 +43,9 @@ def publish(loaded: Warehouse, address: str) -> dict[str, int]:
         (name, loaded.engine.to_pyarrow_batches(table, chunk_size=ROWS_PER_BATCH))
         for name, table in loaded.tables.items()
     )
-    written: dict[str, int] = module.publish(address, rows, loaded.complete_until, loaded.digest)
+    written: dict[str, int] = module.publish(
+        address, rows, loaded.complete_until, loaded.digest, loaded.without_consents
+    )
     return written
 
 

@@ -82,6 +82,12 @@ class Source:
         return tuple(column.name for column in self.columns)
 
     @property
+    def naming_customers(self) -> tuple[str, ...]:
+        """The columns that hold a customer's id: whose the row is, and whom else it names."""
+        others = (c.name for c in self.columns if c.references == "customers" or c.name == "merged_into")
+        return tuple(dict.fromkeys(("customer_id", *others)))
+
+    @property
     def arrow_schema(self) -> pa.Schema:
         return pa.schema([(c.name, c.arrow) for c in self.columns])
 

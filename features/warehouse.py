@@ -39,7 +39,8 @@ class TableFiles:
 @dataclass(frozen=True)
 class Warehouse:
     """An engine, the source tables it holds, and the maturity ledger: up to when each source is complete. `share` is the
-    part of the customers that is asked about (see `features.sample`)."""
+    part of the customers that is asked about (see `features.sample`); `without_consents` is why no table says what its
+    customers allow, where it is so (see `features.consent`)."""
 
     engine: BaseBackend
     tables: Mapping[str, ir.Table]
@@ -47,6 +48,7 @@ class Warehouse:
     digest: str = ""
     share: float = 1.0
     files: Mapping[str, "TableFiles"] = field(default_factory=dict)
+    without_consents: str = ""
 
     @property
     def latest_moment(self) -> datetime:
@@ -71,7 +73,14 @@ def connect(address: str | None = None) -> Warehouse:
     if "customers" not in tables:
         raise NoWarehouse(f"{held.where} holds no customers table; every deployment needs one")
     files = {name: TableFiles(tables[name], paths) for name, paths in held.files.items() if paths}
-    return Warehouse(held.engine, tables, held.complete_until, held.digest, files=files)
+    return Warehouse(
+        held.engine,
+        tables,
+        held.complete_until,
+        held.digest,
+        files=files,
+        without_consents=held.without_consents,
+    )
 
 
 def engine_module(address: str) -> ModuleType | None:
@@ -112,13 +121,24 @@ def _folder(address: str) -> Held:
     complete = {
         name: datetime.fromisoformat(until) for name, until in facts.get("complete_until", {}).items()
     }
-    return Held(engine, tables, str(folder), complete, facts.get("digest", ""), files)
+    return Held(
+        engine,
+        tables,
+        str(folder),
+        complete,
+        facts.get("digest", ""),
+        files,
+        facts.get("without_consents", ""),
+    )
 
 
 def in_memory(
-    rows: Mapping[str, pa.Table], complete_until: Mapping[str, datetime] | None = None
+    rows: Mapping[str, pa.Table],
+    complete_until: Mapping[str, datetime] | None = None,
+    *,
+    without_consents: str = "rows in memory, of nobody",
 ) -> Warehouse:
-    """A warehouse of Arrow tables, for one request's events and for tests. Columns left out are null."""
+    """A warehouse of Arrow tables, for tests and notebooks. Columns left out are null."""
     engine = ibis.duckdb.connect()
     engine.raw_sql("SET TimeZone = 'UTC'")
     tables = {}
@@ -129,7 +149,7 @@ def in_memory(
             for c in source.columns
         }
         tables[name] = engine.create_table(name, pa.table(held).cast(source.arrow_schema))
-    return Warehouse(engine, tables, complete_until or {})
+    return Warehouse(engine, tables, complete_until or {}, without_consents=without_consents)
 
 
 def _as_declared(table: ir.Table, source: Source, where: str) -> ir.Table:

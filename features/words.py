@@ -1,6 +1,6 @@
 """The words around a feature in both languages: what it is about, and what its number counts."""
 
-__all__ = ["CONCEPTS", "UNITS", "UNSAID"]
+__all__ = ["CONCEPTS", "REFUSALS", "UNITS", "UNSAID"]
 
 # What a reason names: features that say the same kind of thing.
 CONCEPTS = {
@@ -56,3 +56,38 @@ UNITS = {
 
 # The number says it all: "Month of the year: 3".
 UNSAID = frozenset({"class", "month", "stage", "tier", "year", "yes or no"})
+
+# Why somebody is not asked about, as cohorts and consents say it.
+REFUSALS = {
+    "holds a car of ours already": "已持有我方车辆",
+    "holds no car of ours": "未持有我方车辆",
+    "has a car on order": "已有在订车辆",
+    "has not ordered yet": "尚未下过单",
+    "no touchpoint in 90 days": "90天内无互动",
+    "silent for 180 days already": "已静默180天",
+    "no car was delivered in the last 30 days": "近30天内无车辆交付",
+    "no car was delivered in the last 36 months": "近36个月内无车辆交付",
+    "no test drive in the last 30 days": "近30天内无试驾",
+    "no maintenance in the last 90 days": "近90天内无保养",
+    "renewed no insurance 275 to 365 days ago": "275至365天前未续保",
+    "has renewed the insurance already": "已续保",
+    "joined no activity in the last 90 days": "近90天内未参加活动",
+    "was sent nothing in the last day": "近一天内未收到触达",
+    "renewed nothing in the last 30 days": "近30天内无续约",
+    "has cancelled already": "已退订",
+    "no consent for service is known": "未见其对服务用途的同意",
+    "withdrew the consent for service": "已撤回对服务用途的同意",
+    "refused service": "已拒绝服务用途",
+    "the consent for service has ended": "对服务用途的同意已到期",
+    "the consent for service is no yes": "对服务用途的表态不构成同意",
+    "no consent for marketing is known": "未见其对营销用途的同意",
+    "withdrew the consent for marketing": "已撤回对营销用途的同意",
+    "refused marketing": "已拒绝营销用途",
+    "the consent for marketing has ended": "对营销用途的同意已到期",
+    "the consent for marketing is no yes": "对营销用途的表态不构成同意",
+    "no consent for automated profiling is known": "未见其对自动化画像的同意",
+    "withdrew the consent for automated profiling": "已撤回对自动化画像的同意",
+    "refused automated profiling": "已拒绝自动化画像",
+    "the consent for automated profiling has ended": "对自动化画像的同意已到期",
+    "the consent for automated profiling is no yes": "对自动化画像的表态不构成同意",
+}

@@ -25,12 +25,14 @@ import typer
 
 from features import audit, nightly
 from features.command import run
+from features.consent import columns_of
 from features.errors import BadData, BadModel, NoChampion
 from features.home import scores_folder
 from features.lock import held
-from features.nightly import NightlyRows, excluded_column, rows_folder
+from features.nightly import NightlyRows, rows_folder
 from features.pointer import pointed
 from features.progress import followed
+from features.standing import Standing
 from features.timeline import moment_named
 from features.warehouse import Warehouse, connect
 from serving.forecast import doubts
@@ -38,10 +40,11 @@ from serving.ledger import ledger
 from serving.moves import Before
 from serving.partition import believed, score_part
 from serving.runs.folder import publish, publish_again, runs
-from serving.runs.manifest import Manifest, TaskFacts, content_of
+from serving.runs.manifest import FileFacts, Manifest, TaskFacts, content_of
 from serving.runs.reader import Run
 from serving.runs.schema import SCHEMA_VERSION
 from serving.runs.tables import Tables
+from serving.runs.without import last_look, outdated
 from serving.runs.work import Done, Work
 from serving.scorer import Scorer
 from training import registry
@@ -88,13 +91,15 @@ def batch(
 ) -> Run:
     """Score everyone known before `as_of` for the named champions (default: all) and publish the run.
 
-    Per task, scored + rejected + excluded by reason = population. Raises `NoChampion` when there is nothing to score with,
+    Per task, scored + rejected + excluded by reason = population. Nobody is in it who took a consent back before it was published.
+    Raises `NoChampion` when there is nothing to score with,
     `RunInProgress` when somebody else is writing there, `BadData` when too many rows cannot be believed.
     """
     scores = scores or scores_folder()
     champions = [registry.champion(task) for task in tasks] or registry.champions()
     if not champions:
         raise NoChampion("no model has been promoted yet: run `python -m training.train --task TASK`")
+    Standing.here().begin()
     with held(scores):
         scorers = [Scorer(champion) for champion in champions]
         job = _Job(warehouse, as_of, scorers, valid_days, _since(scores, as_of))
@@ -109,9 +114,10 @@ def batch(
 
 def _made_already(scores: Path, key: str) -> Path | None:
     """The newest run, when it is this one and a kill kept it from its readers."""
-    newest = runs(scores)[-1:]
-    if newest and newest[0].name > pointed(scores) and Manifest.read(newest[0]).key == key:
-        return newest[0]
+    for newest in runs(scores)[-1:]:
+        told = Manifest.read(newest)
+        if newest.name > pointed(scores) and told.key == key and not outdated(newest, told.tasks):
+            return newest
     return None
 
 
@@ -128,14 +134,18 @@ def _before(job: _Job) -> Before | None:
     """The rows of the run before, where all models can read them."""
     if job.since is None:
         return None
+    needed = {
+        name for s in job.scorers for name in (*s.card.features, *columns_of(s.card.purpose, s.card.cohort))
+    }
     try:
         night = NightlyRows.open(rows_folder() / job.since.rows)
         for scorer in job.scorers:
             scorer.require(night.fingerprints)
+        if needed - set(night.schema.names):
+            raise BadModel("these rows do not say what customers allowed")
     except (FileNotFoundError, BadModel):
         log.info("%s was scored from rows that are gone or defined otherwise: no row says what moved", job.since.run)  # fmt: skip
         return None
-    needed = {name for s in job.scorers for name in (*s.card.features, excluded_column(s.card.cohort))}
     return Before(night, ("customer_id", *sorted(needed)))
 
 
@@ -196,20 +206,33 @@ def _publish(job: _Job, rows: NightlyRows, work: Work, parts: Mapping[int, Done]
     sizes = [batch.num_rows for batch in rows.batches]
     for number in followed(parts, "writing", len(rows), lambda n: sizes[n]):
         tables.write(number)
-    facts = {scorer.task: _facts(scorer, list(parts.values())) for scorer in job.scorers}
+    scored = {scorer.task: _facts(scorer, list(parts.values())) for scorer in job.scorers}
+    with last_look(work.run, tables.files, scored) as (files, facts):
+        folder = _switch(job, rows, work, scores, files, facts)
+    work.clear()
+    return folder
+
+
+def _switch(
+    job: _Job,
+    rows: NightlyRows,
+    work: Work,
+    scores: Path,
+    files: Mapping[str, FileFacts],
+    facts: Mapping[str, TaskFacts],
+) -> Path:
+    """Record the run, then let readers see it."""
 
     def manifest(name: str, sequence: int) -> Manifest:
         return Manifest(
             run=name, sequence=sequence, key=job.key, as_of=job.as_of, expires_at=job.expires_at,
             made_at=datetime.now(UTC).replace(tzinfo=None, microsecond=0), warehouse=job.warehouse.digest,
-            rows=rows.file.name, population=len(rows), tasks=facts, files=tables.files,
-            content=content_of(tables.files), since=job.since.run if job.since else "",
+            rows=rows.file.name, population=len(rows), tasks=dict(facts), files=dict(files),
+            content=content_of(files), since=job.since.run if job.since else "",
         )  # fmt: skip
 
-    _note(facts, content_of(tables.files))
-    folder = publish(scores, work.run, job.as_of, manifest)
-    work.clear()
-    return folder
+    _note(facts, content_of(files))
+    return publish(scores, work.run, job.as_of, manifest)
 
 
 def _note(facts: Mapping[str, TaskFacts], content: str) -> None:

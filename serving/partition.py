@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.nightly import excluded_column
+from features.decisions import Decisions
 from features.reasons import MOST_REASONS, Strongest
 from serving.desk.segments import Grouped, grouped
 from serving.forecast import PARTIAL, among, partial_sums
@@ -132,7 +132,7 @@ def _segments(rows: pa.Table, groups: Mapping[str, Grouped], scored: np.ndarray)
 
 
 def _counted(rows: pa.Table, scorer: Scorer, rejected: int) -> dict[str, int]:
-    found = pc.value_counts(rows[excluded_column(scorer.card.cohort)].combine_chunks())
+    found = pc.value_counts(scorer.refusals(rows).combine_chunks())
     reasons = {entry["values"]: entry["counts"] for entry in found.to_pylist()}
     return {"scored": reasons.pop(None, 0), "rejected": rejected, **reasons}
 
@@ -158,6 +158,7 @@ def _long(
         "outlook": _outlook(scorer, scored.outlook),
         "reasons": _reasons(scorer, found, size),
         "model_version": _repeated(scorer.version, size),
+        "decided": _decided(scorer, ids),
         **(
             _moves(scorer, moved, size)
             if moved
@@ -165,6 +166,13 @@ def _long(
         ),
     }
     return pa.table([given[field.name] for field in STAGED], schema=STAGED)
+
+
+def _decided(scorer: Scorer, ids: pa.Array) -> pa.Array:
+    """What people decided about each score; null where nothing stands."""
+    told = Decisions.here().of(ids.to_pylist(), scorer.task)
+    said = [told[one].decision if one in told else None for one in ids.to_pylist()] if told else None
+    return pa.nulls(len(ids), pa.string()) if said is None else pa.array(said, pa.string())
 
 
 def _outlook(scorer: Scorer, outlook: np.ndarray) -> pa.Array:

@@ -12,6 +12,8 @@ import msgspec
 
 from serving.call import Call, Role
 from serving.contract.about import CardRequest, Catalogue, ModelCard, TasksAnswer
+from serving.contract.consents import ConsentsAnswer, ConsentsRequest
+from serving.contract.decisions import DecisionsAnswer, DecisionsRequest
 from serving.contract.events import EventsRequest, WhatIfAnswer, WhatIfRequest
 from serving.contract.explanation import Explanation, ExplanationRequest
 from serving.contract.lists import ListAnswer, ListRequest
@@ -104,6 +106,15 @@ ROUTES: tuple[Route, ...] = (
                 "history": "given",
                 "events": {
                     "customers": [{"profile_id": "p-1", "happened_at": "2024-01-05T00:00:00Z"}],
+                    "consents": [
+                        {
+                            "consent_id": purpose,
+                            "happened_at": "2024-01-05T00:00:00Z",
+                            "purpose": purpose,
+                            "state": "granted",
+                        }
+                        for purpose in ("marketing", "service", "profiling")
+                    ],
                     "orders": [{"order_id": "o-1", "happened_at": "2024-05-01T09:30:00Z", "kind": "order"}],
                 },
             },
@@ -129,6 +140,35 @@ ROUTES: tuple[Route, ...] = (
                 },
             },
             "a feature set": {"customer_id": "C00001", "suppose": {"features": {"days_since_order": 1}}},
+        },
+    ),
+    Route(
+        method="POST",
+        path="/consents",
+        may=frozenset({"crm", "adviser"}),
+        asks=ConsentsRequest,
+        answers=ConsentsAnswer,
+        answer=lambda desk, asked, call: desk.consents(asked, call.asker),
+        summary="Consents given and taken back",
+        description="Held at once, in spite of what the night's rows say, by every replica and by the batch. Once taken back it stays so "
+        "until it is given again here, and then what was delivered decides.",
+        examples={
+            "no more marketing": {
+                "changes": [{"customer_id": "C99999", "purpose": "marketing", "state": "withdrawn"}]
+            }
+        },
+    ),
+    Route(
+        method="POST",
+        path="/decisions",
+        may=frozenset({"adviser"}),
+        asks=DecisionsRequest,
+        answers=DecisionsAnswer,
+        answer=lambda desk, asked, call: desk.decisions(asked, call.tasks, call.asker),
+        summary="A score is contested, or a human decided instead",
+        description="Later scores of the customer for the task say so, from the service and from the batch, until it is settled.",
+        examples={
+            "contested": {"decisions": [{"customer_id": "C99999", "task": "churn", "decision": "contested"}]}
         },
     ),
     Route(

@@ -7,12 +7,14 @@ from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from features.consent import refusals
 from features.errors import BadModel
 from features.feature_set import named
 from features.matrix import matrix, unseen
-from features.nightly import excluded_column
 from features.reasons import Explainer
+from features.standing import Standing, Taken
 from serving.contract.scores import Chance
 from serving.contract.words import ModelUsed
 from serving.trees.fast import faster
@@ -38,14 +40,16 @@ class Scored:
 
 
 class Scorer:
-    """A champion that has been checked against today's features.
+    """A champion that has been checked against today's features; it scores nobody who does not allow it, by the rows or by what was
+    told since (`standing`; by default that of this deployment).
 
     Raises `BadModel` when a feature has moved since the model was trained: same name, another definition.
     """
 
-    def __init__(self, champion: Champion) -> None:
+    def __init__(self, champion: Champion, standing: Standing | Taken | None = None) -> None:
         self.card, self.model, self.version = champion.loaded.card, champion.loaded.model, champion.version
         self.loaded = champion.loaded
+        self._standing = standing
         self.features = named(self.card.features)
         self.require({feature.name: feature.fingerprint for feature in self.features})
 
@@ -70,7 +74,7 @@ class Scorer:
     def quicken(self, sample: pa.Table) -> None:
         """From now on answer from tables (see `serving.trees.fast`), if on the model's golden rows and on these rows they give
         LightGBM's bits and contributions. Worth its while for thousands of rows."""
-        asked = sample.filter(sample[excluded_column(self.card.cohort)].is_null())
+        asked = sample.filter(refusals(sample, self.card.purpose, self.card.cohort).is_null())
         rows = matrix(asked, list(self.card.features), self.card.levels)
         booster = faster(self.loaded.model.booster, np.vstack([self.loaded.golden, rows]))
         self.model = replace(self.loaded.model, booster=booster)
@@ -84,13 +88,29 @@ class Scorer:
                     f"{fingerprints.get(name, 'not there')}: train and promote the task again"
                 )
 
+    def refusals(self, rows: pa.Table) -> pa.ChunkedArray:
+        """Why each row may not be scored, null where it may. Raises `BadData` for rows that do not say what customers allow,
+        `LedgerUnreadable` when what they told since cannot be read."""
+        held = refusals(rows, self.card.purpose, self.card.cohort)
+        taken = self.standing.now()
+        if not taken.no:
+            return held
+        ids = rows["customer_id"].to_pylist()
+        told = taken.refusals(ids, self.card.purpose)
+        return pc.coalesce(pa.chunked_array([pa.array([told.get(one) for one in ids], pa.string())]), held)
+
+    @cached_property
+    def standing(self) -> Standing | Taken:
+        """What customers told since the rows were made."""
+        return self._standing or Standing.here()
+
     def score(self, rows: pa.Table, *, warn: bool = True) -> Scored:
         """Probability and grade of each eligible row, in order.
 
         `rows` are nightly rows, or the same columns computed live. Raises `BadModel` rather than hand out a
         probability that is not a number. Without `warn` the caller says what words were unseen.
         """
-        excluded = rows[excluded_column(self.card.cohort)].to_pylist()
+        excluded = self.refusals(rows).to_pylist()
         eligible = np.array([reason is None for reason in excluded], dtype=bool)
         asked = rows.select(list(self.card.features)).filter(pa.array(eligible))
         strange = unseen(asked, self.card.levels)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from features.cohorts import excluded_column
+from features.consent import columns_of
+from features.standing import Standing
 from serving.partition import believed, score_part
 from serving.runs.schema import REJECTED
 from serving.scorer import Scorer
@@ -44,12 +45,16 @@ def scored(
     Raises `BadModel`, on a worker, when a model does not give its golden predictions there.
     """
 
+    taken = (
+        Standing.here().now()
+    )  # workers see no ledger; what is told meanwhile is minded when the run is published
+
     def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         scorers: list[Scorer] = []
         for batch in batches:
             block = pa.Table.from_batches([batch]).sort_by("customer_id")
             if not scorers:
-                scorers = [Scorer(champion) for champion in champions]
+                scorers = [Scorer(champion, taken) for champion in champions]
                 for scorer in scorers:
                     scorer.loaded.self_test()
             names = sorted({name for scorer in scorers for name in scorer.card.features})
@@ -58,6 +63,7 @@ def scored(
             yield from made.select(COLUMNS).to_batches()
 
     needed = {name for champion in champions for name in champion.loaded.card.features}
-    cohorts = {excluded_column(champion.loaded.card.cohort) for champion in champions}
+    cards = [champion.loaded.card for champion in champions]
+    cohorts = {name for card in cards for name in columns_of(card.purpose, card.cohort)}
     wanted = ["customer_id", *sorted(needed | cohorts)]
     return rows.select(*(f"`{name}`" for name in wanted)).mapInArrow(score, SCHEMA)

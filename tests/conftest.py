@@ -16,6 +16,8 @@ OURS = (
     "SCORES_URL",
     "AUDIT_URL",
     "AUDIT_ANCHORS_URL",
+    "LEDGERS_URL",
+    "PSEUDONYM_KEY",
     "MLFLOW_RUN_ID",
     "MLFLOW_EXPERIMENT_ID",
 )

@@ -1,4 +1,4 @@
-"""A small invented shop: customers who order at their own pace and drift away at their own time."""
+"""A small invented shop: customers who allow everything, order at their own pace and drift away at their own time."""
 
 import os
 from datetime import datetime
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from features.consent import PURPOSES
 from features.delivery import Delivery
 from features.load import load
 from features.sources import CANONICAL
@@ -48,7 +49,15 @@ def customers_and_orders(count: int = 1500, seed: int = 3) -> dict[str, pa.Table
         "quantity": generator.integers(1, 5, len(who)),
         "amount_cents": np.round(np.exp(generator.normal(8, 0.6, len(who)))).astype("int64"),
     }
-    return {"customers": pa.table(customers), "orders": pa.table(orders)}
+    agreed = {
+        "consent_id": np.concatenate([np.char.add(f"{purpose}-", ids) for purpose in PURPOSES]),
+        "customer_id": np.tile(ids, len(PURPOSES)),
+        "happened_at": np.tile(first, len(PURPOSES)),
+        "known_at": np.tile(first, len(PURPOSES)),
+        "purpose": np.repeat(PURPOSES, count),
+        "state": ["granted"] * (count * len(PURPOSES)),
+    }
+    return {"customers": pa.table(customers), "consents": pa.table(agreed), "orders": pa.table(orders)}
 
 
 def open_shop(folder: Path) -> Path:

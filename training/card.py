@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from features.certificate import Seal
+from features.consent import needed_for
 from training.hazards import Hazards
 from training.model import Answers
 from training.worth import Worth
@@ -79,7 +80,9 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     certificate; `settings` the numbers that shaped the trees, `settings_by` who chose them, in words;
     `tested` whom the test asks about: others than the fit, everyone at later dates, or a list; `too_good` why the
     figure is not believed, where it is not; `worth` what a contact costs and an outcome is worth, where the task says;
-    `line_share` how much of the margin is the line's, the rest being the trees'."""
+    `line_share` how much of the margin is the line's, the rest being the trees'; `legal_basis`, `retention_days` and `risk` are its
+    task's assessment, `columns` those of the sources that its features read, `sensitive` why, of those among them;
+    `without_consents` why nobody's consent was looked at, where it was not."""
 
     task: str
     question: str
@@ -120,6 +123,12 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     too_good: str = ""
     worth: Worth | None = None
     line_share: float = 0.0
+    legal_basis: str = ""
+    retention_days: int = 0
+    risk: str = ""
+    columns: list[str] = []
+    sensitive: dict[str, str] = {}
+    without_consents: str = ""
 
     @property
     def in_time(self) -> bool:
@@ -168,7 +177,13 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
             f"credible        {self.too_good or 'yes'}",
             f"ahead of        {', '.join(self.beaten) or 'nothing, beyond chance'}",
             f"grades          A from {self.grades.a:.4f}, B from {self.grades.b:.4f}, as of {self.grades.dated:%Y-%m-%d}",
-            f"consent for     {self.purpose}",
+            f"consent for     {', '.join(needed_for(self.purpose))}",
+            f"without it      {self.without_consents or 'nobody is asked about'}",
+            f"legal basis     {self.legal_basis or '-'}",
+            f"kept for        {self.retention_days:,} days",
+            f"risk            {self.risk or '-'}",
+            f"columns         {', '.join(self.columns)}",
+            f"sensitive       {', '.join(f'{name}: {why}' for name, why in self.sensitive.items()) or 'none'}",
             f"leaks           {self.certificate.finding if self.certificate else 'not certified'}",
             f"certificate     {self.certificate.digest if self.certificate else '-'}",
         ]

@@ -16,11 +16,12 @@ import pyarrow as pa
 from features import timeline
 from features.bulk import table_of
 from features.cohorts import eligible
+from features.consent import needed_for
 from features.errors import NotTrainable
 from features.feature import Feature
-from features.feature_set import available
 from features.matrix import Levels, codes
 from features.planner import compute
+from features.sources import CANONICAL
 from features.warehouse import Warehouse
 from training.plan import Plan
 from training.task import Task
@@ -52,13 +53,14 @@ class Dataset:
     """One row per moment: customer_id, as_of, `outcome` (0/1: what is wanted, by the longest horizon), `kind` and
     `interval` (see `training.outcomes`), `contacted_before` and `contacted_during` where contacts are recorded, and
     the features; `excluded` counts who was not asked about, by date and reason; `digest` identifies the content;
-    `share` is the part of the customers that was asked about."""
+    `share` is the part of the customers that was asked about; `without_consents` why nobody's consent was looked at."""
 
     frame: pd.DataFrame
     features: tuple[Feature, ...]
     excluded: pd.DataFrame
     digest: str
     share: float = 1.0
+    without_consents: str = ""
 
     @property
     def names(self) -> list[str]:
@@ -81,19 +83,20 @@ class Parts:
 def dataset(task: Task, warehouse: Warehouse, dates: Sequence[datetime]) -> Dataset:
     """Features and outcomes of everyone in the task's cohort at each date.
 
-    Raises `OpenWindow` for a date whose outcome window is not fully observed.
+    Raises `OpenWindow` for a date whose outcome window is not fully observed, `NoConsents` when nothing says who allows it.
     """
     task.require_closed(dates, warehouse)
-    asked = task.cohort.ask(warehouse, dates).cache()
+    asked = task.asked(warehouse, dates).cache()
     moments = eligible(asked)
-    features = tuple(available(warehouse))
+    features = tuple(task.features(warehouse))
     outcomes = outcomes_of(task, warehouse, moments).order_by("customer_id", "as_of")
     frame = _framed(
         task, _beside(warehouse.engine.to_pyarrow(outcomes), table_of(moments, warehouse, features))
     )
     turned_away = asked.filter(asked.excluded.notnull()).group_by("as_of", "excluded")
     excluded = turned_away.aggregate(customers=ibis._.count()).order_by("as_of", "excluded")
-    return Dataset(frame, features, warehouse.engine.to_pandas(excluded), _digest(frame), warehouse.share)
+    turned = warehouse.engine.to_pandas(excluded)
+    return Dataset(frame, features, turned, _digest(frame), warehouse.share, warehouse.without_consents)
 
 
 def _beside(outcomes: pa.Table, known: pa.Table) -> pa.Table:
@@ -107,10 +110,10 @@ def _beside(outcomes: pa.Table, known: pa.Table) -> pa.Table:
 
 
 def outcomes_of(task: Task, warehouse: Warehouse, moments: ir.Table) -> ir.Table:
-    """(customer_id, as_of, kind, interval) and, where contacts are recorded, whether the company made contact in the 30
+    """(customer_id, as_of, kind, interval) and, where contacts are recorded and may be read, whether the company made contact in the 30
     days before the moment and in the outcome window. The latter two are for judging a figure, never features."""
     found = task.outcome.first(moments, warehouse.tables, task.horizons_days, task.gap_days)
-    if "contacts" not in warehouse.tables:
+    if "contacts" not in warehouse.tables or CANONICAL["contacts"].purpose not in needed_for(task.purpose):
         return found
     window = partial(timeline.future, horizon_days=task.horizon_days, gap_days=task.gap_days)
     for name, days, rows_of in (("before", CONTACTED_BEFORE_DAYS, timeline.past), ("during", None, window)):

@@ -1,6 +1,6 @@
 """The gates between a model and its customers: each a small function that says what it measured, what is allowed, and why.
 
-    must hold       a complete card, no leak, golden predictions, a better ranking than every rule, not behind the champion
+    must hold       a complete card, a lawful use, no leak, golden predictions, a better ranking than every rule, not behind the champion
     should hold     tested later than it learned, ahead of the rules beyond chance, calibrated overall and by segment, a
                     top tenth that keeps
 
@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from features.feature_set import FEATURES
+from features.lawful import columns_read, undeclared
 from training.card import Card
 from training.history import PASSED, REFUSED, RESERVED, Finding
 from training.metrics import ece, ece_by_chance
@@ -25,6 +27,7 @@ from training.segments import FEWEST_OUTCOMES, enough, groups_of
 
 __all__ = ["GATES", "Evidence", "Verdict", "judged"]
 
+LAWFUL = "lawful"
 MOST_ECE = 0.01
 MOST_ECE_OF_SEGMENT = 0.03
 LEAST_OF_LIFT = 0.5
@@ -62,6 +65,11 @@ class Verdict:
         return [f.words for f in self.findings if f.verdict == REFUSED]
 
     @property
+    def unlawful(self) -> bool:
+        """Whether it may not be used at all, whatever is said for it."""
+        return any(f.gate == LAWFUL and f.verdict == REFUSED for f in self.findings)
+
+    @property
     def reserved(self) -> list[str]:
         return [f.words for f in self.findings if f.verdict == RESERVED]
 
@@ -77,6 +85,23 @@ def complete_card(e: Evidence) -> Iterator[Finding]:
     missing = [name for name in needed if not getattr(e.card, name)]
     words = f"the card does not say: {', '.join(missing)}" if missing else "the card says all it should"
     yield _finding("card", f"{len(needed) - len(missing)} entries", f"{len(needed)}", not missing, words)
+
+
+def lawful(e: Evidence) -> Iterator[Finding]:
+    """Purpose, legal basis, retention and risk are stated, and no column is read that was not declared."""
+    needed = ("purpose", "legal_basis", "retention_days", "risk", "columns")
+    missing = [name for name in needed if not getattr(e.card, name)]
+    features = [FEATURES[name] for name in e.card.features if name in FEATURES]
+    wrong = undeclared(features, e.card.purpose, e.card.sensitive)
+    wrong += [name for name in columns_read(features) if name not in e.card.columns]
+    said = [f"the card does not say: {', '.join(missing)}"] if missing else []
+    said += [f"it reads what its purpose does not cover: {', '.join(dict.fromkeys(wrong))}"] if wrong else []
+    words = (
+        "; ".join(said)
+        or "purpose, legal basis, retention and risk are stated, and every column it reads is covered"
+    )
+    measured = f"{len(e.card.columns)} columns, {len(set(wrong))} not covered"
+    yield _finding(LAWFUL, measured, "all covered", not said, words)
 
 
 def no_leak(e: Evidence) -> Iterator[Finding]:
@@ -179,6 +204,7 @@ def stable_top(e: Evidence) -> Iterator[Finding]:
 
 GATES: tuple[Callable[[Evidence], Iterable[Finding]], ...] = (
     complete_card,
+    lawful,
     no_leak,
     later_test,
     golden,

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from features import timeline
+from features.allowed import allowing
 from features.attributes import columns_at, offered
 from features.bulk import table_of
 from features.certificate import Certificate, Hunt
@@ -54,11 +55,12 @@ def certificate(
     kinds = _kinds(data)
     hunts = hunts_of_foresight(data.frame, kinds, partial(_long_before, warehouse), most_rows=FEWER_ROWS)
     learned = data.frame.loc[data.frame["as_of"].isin(dates), [*KEYS, *data.names]]
+    asked = allowing(warehouse, task.purpose)
     return certify(
-        warehouse,
+        asked,
         dates,
         features=data.features,
-        cohorts=[task.cohort],
+        cohorts=[task.population(asked)],
         customers=CUSTOMERS,
         computed=pa.Table.from_pandas(learned, preserve_index=False),
         hunts=[*hunts, *more],

@@ -138,7 +138,7 @@ def _population(task: Task, warehouse: Warehouse, loaded: Loaded, dates: Sequenc
         raise BadModel(
             f"{task.name}: {', '.join(moved[:5])} defined otherwise today; train and promote again"
         )
-    moments = eligible(task.cohort.ask(warehouse, dates)).cache()
+    moments = eligible(task.asked(warehouse, dates)).cache()
     rows: pd.DataFrame = warehouse.engine.to_pyarrow(at(moments, warehouse, chosen)).to_pandas()
     if rows.empty:
         raise BadData(

@@ -142,7 +142,7 @@ def _counted(task: Task, warehouse: Warehouse, planned: Plan) -> tuple[pd.DataFr
     share = share_of_customers(warehouse, MOST_MOMENTS // max(len(planned.dates), 1))
     warehouse = sampled(warehouse, share, "preflight")
     task.require_closed(planned.dates, warehouse)
-    moments = eligible(task.cohort.ask(warehouse, planned.dates)).cache()
+    moments = eligible(task.asked(warehouse, planned.dates)).cache()
     found = task.outcome.first(moments, warehouse.tables, task.horizons_days, task.gap_days)
     return warehouse.engine.to_pyarrow(found).to_pandas(), share
 

@@ -75,7 +75,8 @@ def judge(task: Task, rows: pd.DataFrame, challenger: Loaded) -> Verdict:
 
 
 def promote(challenger: Loaded, version: str, verdict: Verdict, force: str = "") -> Step:
-    """Make a version the champion and write it down with every finding; `force` is the reason to do so in spite of them.
+    """Make a version the champion and write it down with every finding; `force` is the reason to do so in spite of them, all
+    but the lawful one.
 
     Raises `NotPromoted` when a gate refuses (written down too) and `ChampionMoved` when the champion is no longer
     the one of the verdict.
@@ -83,6 +84,7 @@ def promote(challenger: Loaded, version: str, verdict: Verdict, force: str = "")
     task, refused = challenger.card.task, verdict.refused
     if version == verdict.champion:
         raise NotPromoted(f"{task} version {version} is the champion already")
+    force = "" if verdict.unlawful else force  # no reason makes it lawful
     deed = "promoted" if not refused else "forced" if force else "refused"
     reserved = [f"with a reservation: {words}" for words in verdict.reserved]
     why = "; ".join([*([force] if force else []), *refused, *reserved]) or "every gate passed"

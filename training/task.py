@@ -8,14 +8,21 @@ The longest horizon is the task's own: its rules, grades and figures speak about
 score. Where two tasks share a name, the deployment decides: the one whose sources are all there is meant.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import ibis.expr.types as ir
+
 from features import timeline
+from features.allowed import today
 from features.cohorts import Cohort
-from features.feature_set import FEATURES
+from features.consent import population
+from features.feature import Feature
+from features.feature_set import FEATURES, available
+from features.lawful import undeclared
 from features.warehouse import Warehouse
+from training.assessment import Assessment
 from training.campaign import CAPACITY_SHARE, Campaign
 from training.model import Answers
 from training.outcomes import Outcome
@@ -53,7 +60,8 @@ class Task:
     needs; `rules` are what a model must beat; `occasions` are for cohorts that are met on few days only.
 
     For the report: `who` is asked and what they `do` ("order within {days} days"); `capacity` customers can be called at a
-    time (0: a tenth of those asked about); `worth` says what a call costs and an outcome is worth."""
+    time (0: a tenth of those asked about); `worth` says what a call costs and an outcome is worth. For the law: `assessment`
+    without which no model of it is promoted, and why it reads `sensitive` columns ("customers.sex"), where it does."""
 
     name: str
     question: str
@@ -70,6 +78,8 @@ class Task:
     do: Words | None = None
     capacity: int = 0
     worth: Worth | None = None
+    assessment: Assessment | None = None
+    sensitive: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.horizons_days or list(self.horizons_days) != sorted(set(self.horizons_days)):
@@ -110,6 +120,24 @@ class Task:
         """The list that the CRM has time for where `asked` customers may be asked about at a date."""
         listed = min(self.capacity, asked) or max(round(CAPACITY_SHARE * asked), 1)
         return Campaign(asked, listed, self.worth)
+
+    def population(self, warehouse: Warehouse) -> Cohort:
+        """Its cohort among those who allow its purpose and profiling. Raises `NoConsents`."""
+        return population(self.cohort, self.purpose, warehouse)
+
+    def asked(self, warehouse: Warehouse, dates: Iterable[datetime]) -> ir.Table:
+        """Everyone known at each date: (customer_id, as_of, excluded), the reason for no, or null for yes. Whoever allows it no
+        longer is not asked about at any date. Raises `NoConsents`."""
+        asked = self.population(warehouse).ask(warehouse, dates)
+        gone = today(warehouse, self.purpose).select("customer_id", gone="excluded")
+        joined = asked.left_join(gone, "customer_id")
+        return joined.select("customer_id", "as_of", excluded=joined.excluded.coalesce(joined.gone))
+
+    def features(self, warehouse: Warehouse) -> list[Feature]:
+        """What it may learn from: of sources whose purpose is among those it has consent for, and nothing sensitive but what it
+        says why it reads."""
+        every = available(warehouse, sensitive=True)
+        return [one for one in every if not undeclared([one], self.purpose, self.sensitive)]
 
     @property
     def watches(self) -> frozenset[str]:

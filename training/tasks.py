@@ -24,6 +24,7 @@ from features.views.orders import placed
 from features.views.touchpoints import deeds
 from features.views.vehicles import disposals, held
 from features.warehouse import Warehouse
+from training.assessment import MARKETING, SERVICE
 from training.outcomes import Happens
 from training.ownership import WHAT_OWNERS_DO
 from training.rules import (
@@ -75,6 +76,7 @@ TASKS: tuple[Task, ...] = (
         silence="no order",
         horizons_days=(13 * WEEK, 26 * WEEK, 39 * WEEK),
         rules=(fading(recency), fading(rfm)),
+        assessment=MARKETING,
     ),
     Task(
         name="purchase_intent",
@@ -84,6 +86,7 @@ TASKS: tuple[Task, ...] = (
         outcome=ORDERS,
         horizons_days=(4 * WEEK, 8 * WEEK, 13 * WEEK),
         rules=(recency, rfm),
+        assessment=MARKETING,
     ),
     Task(
         name="churn",
@@ -96,6 +99,7 @@ TASKS: tuple[Task, ...] = (
         silence="silence",
         horizons_days=(90, 180),
         rules=(fading(last_touch), fading(silent_7d), fading(touch_rfm)),
+        assessment=MARKETING,
     ),
     Task(
         name="early_churn",
@@ -108,6 +112,7 @@ TASKS: tuple[Task, ...] = (
         silence="silence",
         horizons_days=(30, 60, 90),
         rules=(fading(last_touch), fading(touch_rfm)),
+        assessment=MARKETING,
     ),
     Task(
         name="purchase_intent",
@@ -119,6 +124,7 @@ TASKS: tuple[Task, ...] = (
         outcome=ORDERS,
         horizons_days=(30, 60, 90),
         rules=(last_touch, silent_7d, test_drive_30d, touch_rfm),
+        assessment=MARKETING,
     ),
     Task(
         name="repurchase",
@@ -131,6 +137,7 @@ TASKS: tuple[Task, ...] = (
         wanted=("additional", "replacement"),
         horizons_days=(180, 365),
         rules=(age_of_car, last_touch, touch_rfm),
+        assessment=MARKETING,
     ),
     Task(
         name="upgrade",
@@ -146,6 +153,7 @@ TASKS: tuple[Task, ...] = (
         ),
         horizons_days=(365,),
         rules=(age_of_car, last_touch, touch_rfm),
+        assessment=MARKETING,
     ),
     Task(
         name="test_drive",
@@ -156,6 +164,7 @@ TASKS: tuple[Task, ...] = (
         outcome=Happens("test drive", lambda future: deeds(future, kind="test_drive").count() > 0),
         horizons_days=(30, 60),
         rules=(last_touch, silent_7d, touch_rfm),
+        assessment=MARKETING,
     ),
     Task(
         name="order_after_test_drive",
@@ -166,6 +175,7 @@ TASKS: tuple[Task, ...] = (
         outcome=ORDERS,
         horizons_days=(30, 60, 90),
         rules=(last_touch, test_drive_30d, touch_rfm),
+        assessment=MARKETING,
     ),
     Task(
         name="finance_take_up",
@@ -181,6 +191,7 @@ TASKS: tuple[Task, ...] = (
             last_touch,
             most("finance_interest", "finance_content_90d", "who reads most on finance comes first"),
         ),
+        assessment=MARKETING,
     ),
     Task(
         name="service_return",
@@ -192,6 +203,7 @@ TASKS: tuple[Task, ...] = (
         horizons_days=(180, 365),
         rules=(last_touch, most("habit", "visits_365d", "who came most often in a year comes first")),
         purpose="service",
+        assessment=SERVICE,
     ),
     Task(
         name="insurance_renewal",
@@ -205,6 +217,7 @@ TASKS: tuple[Task, ...] = (
             last_touch,
             most("habit", "insurance_renewals_ever", "who renewed most often so far comes first"),
         ),
+        assessment=MARKETING,
     ),
     Task(
         name="activity_retention",
@@ -217,6 +230,7 @@ TASKS: tuple[Task, ...] = (
             latest("recency", "days_since_activity_signin", "who joined an activity last comes first"),
             most("habit", "activity_signins_365d", "who joined most activities in a year comes first"),
         ),
+        assessment=MARKETING,
     ),
     Task(
         name="referral",
@@ -231,6 +245,7 @@ TASKS: tuple[Task, ...] = (
             last_touch,
             most("habit", "referred_registrations_ever", "who brought most people so far comes first"),
         ),
+        assessment=MARKETING,
     ),
     Task(
         name="buy_back",
@@ -246,6 +261,7 @@ TASKS: tuple[Task, ...] = (
             age_of_car,
             latest("valuation", "days_since_valuation_request", "who asked last for a valuation comes first"),
         ),
+        assessment=MARKETING,
     ),
     Task(
         name="redemption",
@@ -256,6 +272,7 @@ TASKS: tuple[Task, ...] = (
         horizons_days=(14, 30),
         rules=(past_redemptions,),
         occasions=Occasions("contacts", "kind", "sent"),
+        assessment=MARKETING,
     ),
     Task(
         name="response",
@@ -268,6 +285,7 @@ TASKS: tuple[Task, ...] = (
             recency,
         ),
         occasions=Occasions("contacts", "kind", "sent"),
+        assessment=MARKETING,
     ),
     Task(
         name="lapse",
@@ -278,6 +296,7 @@ TASKS: tuple[Task, ...] = (
         outcome=Happens("cancellation", lambda future: future.orders.where(kind="cancellation").count() > 0),
         horizons_days=(366,),  # a yearly contract's next renewal, in a leap year too
         rules=(newness, dearness),
+        assessment=MARKETING,
     ),
 )
 

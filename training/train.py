@@ -24,6 +24,7 @@ from features.certificate import Certificate, Seal
 from features.command import run
 from features.errors import LeakFound, NotTrainable
 from features.home import data_folder, warehouse_address, without_secrets
+from features.lawful import columns_read
 from features.sample import of_customers
 from features.timeline import moment_named
 from features.warehouse import Warehouse, connect
@@ -219,6 +220,12 @@ def _card(
         certificate=seal,
         tested="listed" if planned.held_out is not None else "everyone" if planned.everyone else "others",
         worth=task.worth,
+        legal_basis=task.assessment.legal_basis if task.assessment else "",
+        retention_days=task.assessment.retention_days if task.assessment else 0,
+        risk=task.assessment.risk.en if task.assessment else "",
+        columns=columns_read(data.features),
+        sensitive={name: why for name, why in task.sensitive.items() if name in columns_read(data.features)},
+        without_consents=data.without_consents,
     )
 
 

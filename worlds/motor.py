@@ -31,6 +31,7 @@ from features.errors import NoWarehouse
 from features.load import LoadReport, load
 from features.sources import CANONICAL
 from training.plan import Plan
+from worlds.packaged import PUBLIC
 
 __all__ = ["END", "LEAKS", "PORTFOLIO", "absent", "convert", "last_closed_quarter"]
 
@@ -98,7 +99,11 @@ def convert(warehouse: Path, portfolio: Path | None = None) -> LoadReport:
     if not portfolio.is_file():
         raise NoWarehouse(absent() or f"there is no file {portfolio}")
     return load(
-        _deliveries(portfolio), warehouse, complete_until=dict.fromkeys(CANONICAL, END), delivered_at=END
+        _deliveries(portfolio),
+        warehouse,
+        complete_until=dict.fromkeys(CANONICAL, END),
+        delivered_at=END,
+        without_consents=PUBLIC,
     )
 
 

@@ -5,7 +5,10 @@ from pathlib import Path
 
 from features.errors import NoWarehouse
 
-__all__ = ["data_file"]
+__all__ = ["PUBLIC", "data_file"]
+
+PUBLIC = "a public data set without names; nobody in it can be contacted"
+"""Why such a set says nothing of consent."""
 
 
 def data_file(package: str, name: str) -> Path:

@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 Action = Literal[
-    "score", "score-run", "list", "what-if", "explanation", "history", "export", "consent", "erasure", "promotion", "rollback",
+    "score", "score-run", "list", "what-if", "explanation", "history", "export", "consent", "decision", "erasure", "promotion", "rollback",
     "configuration", "login-failed", "retention",
 ]  # fmt: skip
 CHAIN, ANCHOR = ".chain", ".anchor"

@@ -20,9 +20,10 @@ import sqlglot.expressions as sge
 from ibis.backends.postgres import Backend
 from ibis.backends.sql.compilers.postgres import PostgresCompiler
 from psycopg import sql
+from psycopg.rows import dict_row
 
 from features.engines.copy import as_csv, parsed, resized
-from features.engines.held import LEDGER, Held
+from features.engines.held import LEDGER, Held, facts_of
 from features.errors import BadData, NoWarehouse
 from features.home import without_secrets
 from features.sources import CANONICAL
@@ -109,14 +110,12 @@ def opened(address: str) -> Held:
             "or name another with ?schema="
         )
     tables = {name: _bytewise(engine, name, schema) for name in CANONICAL if name in present}
-    complete_until, digests = {}, {""}
+    stated: list[dict[str, Any]] = []
     if LEDGER in present:
-        rows = connection.execute(
-            sql.SQL("SELECT source, complete_until, digest FROM {}").format(sql.Identifier(schema, LEDGER))
-        ).fetchall()
-        complete_until = {source: until for source, until, _ in rows}
-        digests = {digest for *_, digest in rows}
-    return Held(engine, tables, where, complete_until, max(digests, default=""))
+        with connection.cursor(row_factory=dict_row) as cursor:
+            asked = sql.SQL("SELECT * FROM {}").format(sql.Identifier(schema, LEDGER))
+            stated = cursor.execute(asked).fetchall()
+    return Held(engine, tables, where, **facts_of(stated))
 
 
 def _connected(address: str) -> tuple["psycopg.Connection[tuple[Any, ...]]", str]:
@@ -151,6 +150,7 @@ def publish(
     sources: Iterable[tuple[str, pa.RecordBatchReader]],
     complete_until: Mapping[str, datetime],
     digest: str,
+    without_consents: str = "",
 ) -> dict[str, int]:
     """Replace the schema's canonical tables in one transaction; returns the rows of each.
 
@@ -162,7 +162,7 @@ def publish(
         with connection, connection.transaction():
             connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
             written = {name: _fill(connection, schema, name, rows) for name, rows in sources}
-            _state(connection, schema, complete_until, digest)
+            _state(connection, schema, [(*one, digest, without_consents) for one in complete_until.items()])
             for name in (*CANONICAL, LEDGER):
                 _replace(connection, schema, name, there=name in written or name == LEDGER)
     except psycopg.Error as error:
@@ -192,15 +192,15 @@ def _fill(connection: Any, schema: str, name: str, rows: pa.RecordBatchReader) -
     return written
 
 
-def _state(connection: Any, schema: str, complete_until: Mapping[str, datetime], digest: str) -> None:
+def _state(connection: Any, schema: str, stated: list[tuple[str, datetime, str, str]]) -> None:
     table = sql.Identifier(schema, f"{LEDGER}__new")
-    columns = sql.SQL("source text PRIMARY KEY, complete_until timestamp NOT NULL, digest text NOT NULL")
+    columns = sql.SQL(
+        "source text PRIMARY KEY, complete_until timestamp NOT NULL, digest text NOT NULL, "
+        "without_consents text NOT NULL"
+    )
     connection.execute(sql.SQL("CREATE TABLE {} ({})").format(table, columns))
     with connection.cursor() as cursor:
-        cursor.executemany(
-            sql.SQL("INSERT INTO {} VALUES (%s, %s, %s)").format(table),
-            [(source, until, digest) for source, until in complete_until.items()],
-        )
+        cursor.executemany(sql.SQL("INSERT INTO {} VALUES (%s, %s, %s, %s)").format(table), stated)
 
 
 def _replace(connection: Any, schema: str, name: str, *, there: bool) -> None:

@@ -27,7 +27,7 @@ from ibis.backends.pyspark import Backend
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from features.engines.held import LEDGER, Held
+from features.engines.held import LEDGER, Held, facts_of
 from features.errors import BadData, NoWarehouse
 from features.home import without_secrets
 from features.pointer import POINTER
@@ -167,6 +167,7 @@ def publish(
     sources: Iterable[tuple[str, pa.RecordBatchReader]],
     complete_until: Mapping[str, datetime],
     digest: str,
+    without_consents: str = "",
 ) -> dict[str, int]:
     """Replace the canonical tables of a database in Spark's catalogue; returns the rows of each.
 
@@ -181,12 +182,12 @@ def publish(
     session = session_at(asked)
     session.sql(f"CREATE DATABASE IF NOT EXISTS {_quoted(asked.database)}")
     ledger = f"{_quoted(asked.database)}.{LEDGER}"
-    columns = "source STRING, complete_until TIMESTAMP_NTZ, digest STRING"
+    columns = "source STRING, complete_until TIMESTAMP_NTZ, digest STRING, without_consents STRING"
     session.createDataFrame([], columns).write.saveAsTable(ledger, mode="overwrite")
     written = {name: _fill(session, f"{_quoted(asked.database)}.{name}", rows) for name, rows in sources}
     for gone in CANONICAL.keys() - written.keys():
         session.sql(f"DROP TABLE IF EXISTS {_quoted(asked.database)}.{gone}")
-    stated = [(source, until, digest) for source, until in complete_until.items()]
+    stated = [(*one, digest, without_consents) for one in complete_until.items()]
     session.createDataFrame(stated, columns).write.saveAsTable(ledger, mode="append")
     return written
 
@@ -222,7 +223,14 @@ def _folder(engine: Spark, path: str, shown: str) -> Held:
     complete = {
         name: datetime.fromisoformat(until) for name, until in facts.get("complete_until", {}).items()
     }
-    return Held(engine, tables, f"{folder} (by {shown})", complete, facts.get("digest", ""))
+    return Held(
+        engine,
+        tables,
+        f"{folder} (by {shown})",
+        complete,
+        facts.get("digest", ""),
+        without_consents=facts.get("without_consents", ""),
+    )
 
 
 def _database(engine: Spark, database: str, shown: str) -> Held:
@@ -238,9 +246,8 @@ def _database(engine: Spark, database: str, shown: str) -> Held:
         raise NoWarehouse(
             f"{shown}: a publication into {database!r} is under way or was cut off; wait, or publish again"
         )
-    complete = {row["source"]: row["complete_until"] for row in stated or ()}
-    digest = max((row["digest"] for row in stated or ()), default="")
-    return Held(engine, tables, f"database {database!r} (by {shown})", complete, digest)
+    facts = facts_of(row.asDict() for row in stated or ())
+    return Held(engine, tables, f"database {database!r} (by {shown})", **facts)
 
 
 def _named(engine: Spark, rows: Any, name: str) -> ir.Table:

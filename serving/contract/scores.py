@@ -11,6 +11,7 @@ from serving.contract.words import Cautioned, CustomerId, Grade, ModelUsed, Task
 __all__ = [
     "Chance",
     "Change",
+    "Decided",
     "Moved",
     "NextStep",
     "Reason",
@@ -22,7 +23,7 @@ __all__ = [
     "Within",
 ]
 
-Status = Literal["scored", "not_eligible", "unknown"]
+Status = Literal["scored", "not_eligible", "no_consent", "unknown"]
 Step = Literal["automatic", "human", "none"]
 
 
@@ -81,10 +82,18 @@ class NextStep(msgspec.Struct, frozen=True):
     zh: str
 
 
+class Decided(msgspec.Struct, frozen=True):
+    """Somebody contested the scores of this customer for this task, or a human decided instead, and since when."""
+
+    decision: Literal["contested", "human_decided"]
+    since: datetime
+
+
 class Score(msgspec.Struct, frozen=True, omit_defaults=True):
     """One customer's answer for one task: the probability of what the task wants within its longest horizon, and the
     `outlook` for every outcome and horizon. `percentile` is the share of the scored population below, equals counting
-    half; 100 is the top. Without a score, `note` says why in words."""
+    half; 100 is the top. Without a score, `note` says why in words; `no_consent` is for those
+    who do not allow it."""
 
     customer_id: str
     task: str
@@ -100,6 +109,7 @@ class Score(msgspec.Struct, frozen=True, omit_defaults=True):
     change: Change | None = None
     next_step: NextStep | None = None
     warnings: list[Cautioned] = []
+    decided: Decided | None = None
     note: Told | None = None
 
 

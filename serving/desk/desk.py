@@ -1,16 +1,22 @@
 """The desk that answers: champions and the night's rows, held in memory, behind a few questions."""
 
+import logging
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from features.errors import BadData, NoChampion, UnknownName
+from features.consent import SOURCE as CONSENTS
+from features.decisions import Decisions
+from features.errors import BadData, LedgerUnreadable, NoChampion, UnknownName
 from features.home import data_folder
 from features.pointer import pointed
+from features.standing import Standing
 from features.warehouse import Warehouse, connect
 from serving.contract.about import Catalogue, ModelCard, TasksAnswer
+from serving.contract.consents import ConsentsAnswer, ConsentsRequest
+from serving.contract.decisions import DecisionsAnswer, DecisionsRequest
 from serving.contract.events import EventsRequest, WhatIfAnswer, WhatIfRequest
 from serving.contract.explanation import Explanation
 from serving.contract.lists import ListAnswer, ListRequest
@@ -20,6 +26,7 @@ from serving.contract.scores import Change, ScoresAnswer
 from serving.contract.words import Cautioned
 from serving.desk import about, explain, suppose
 from serving.desk.changes import changes
+from serving.desk.consents import minded, still_allowed, taken_in
 from serving.desk.day import VALID, Day, nights
 from serving.desk.drift import drift_of
 from serving.desk.idempotency import Repeats
@@ -33,6 +40,8 @@ from serving.score_log import LogFailed, Origin, ScoreLog
 from serving.scorer import Scorer
 
 __all__ = ["Desk"]
+
+log = logging.getLogger(__name__)
 
 RANKED_AT_ONCE = 50_000
 """Up to so many customers everybody is ranked before the first answer; more are ranked beside."""
@@ -58,6 +67,7 @@ class Desk:
         self.repeats = Repeats(log.folder.with_name("idempotency"), ScoresAnswer)
         self._loading = threading.Lock()
         self._day: Day
+        Standing.here().begin()
         self.refresh()
 
     @classmethod
@@ -97,8 +107,11 @@ class Desk:
     def _prepare(self) -> None:
         """Rank everybody, and have large questions answered from tables; neither changes a score."""
         with self._loading:
-            if not all(_ranked(self._day, scorer) for scorer in self.scorers.values()):
-                self._day = self._day.ranked(self.scorers)
+            try:
+                if not all(_ranked(self._day, scorer) for scorer in self.scorers.values()):
+                    self._day = self._day.ranked(self.scorers)
+            except LedgerUnreadable as error:
+                log.error("nobody is ranked: %s", error)
         sample = self._day.rows.table().slice(0, SAMPLE)
         for scorer in self.scorers.values():
             if scorer.model is scorer.loaded.model:
@@ -152,7 +165,25 @@ class Desk:
         key = asked.idempotency_key
         if key is None:
             return self._events(asked, allowed)
-        return self.repeats.once(asker, key, asked, self.clock(), lambda: self._events(asked, allowed))
+        given = self.repeats.once(asker, key, asked, self.clock(), lambda: self._events(asked, allowed))
+        return still_allowed(given, self.purposes)
+
+    def decisions(
+        self, asked: DecisionsRequest, allowed: Collection[str] | None = None, asker: str = ""
+    ) -> DecisionsAnswer:
+        """Let later scores say what people decided. Raises `UnknownName` for a task that is not offered, `Refused` for one that is not
+        `allowed`, `NotAudited` or `LedgerUnreadable`, and then nothing was decided."""
+        for place, one in enumerate(asked.decisions):
+            if one.task not in self.scorers:
+                raise UnknownName("task", one.task, self.scorers)
+            if allowed is not None and one.task not in allowed:
+                raise Refused(403, f"this token may not ask about {one.task!r}", f"/decisions/{place}/task")
+        told = [(one.customer_id, one.task, one.decision) for one in asked.decisions]
+        return DecisionsAnswer(Decisions.here().tell(told, asker), len(told))
+
+    def consents(self, asked: ConsentsRequest, asker: str = "") -> ConsentsAnswer:
+        """Mind from now on what customers gave and took back. Raises `NotAudited` or `LedgerUnreadable`, and then nothing holds."""
+        return taken_in(asked, asker)
 
     def _events(self, asked: EventsRequest, allowed: Collection[str] | None) -> ScoresAnswer:
         champions, day, now = self.scorers, self.day(), self.clock()
@@ -201,7 +232,10 @@ class Desk:
         self, customer_id: str, history: str, day: Day, events: Any, as_of: datetime, now: datetime, at: str
     ) -> Past:
         histories = self.now.histories(day.name)
-        stored = histories.of(customer_id) if history == "stored" else histories.nothing
+        stored = histories.of(customer_id)
+        if history == "given":  # whose history ours is not; what they allow is, unless that is posted too
+            held = CONSENTS in stored and not (events is not None and events.consents)
+            stored = histories.nothing | ({CONSENTS: stored[CONSENTS]} if held else {})
         return past_of(customer_id, events, stored, as_of, now, at) if events is not None else Past(stored)
 
     def _row(
@@ -209,7 +243,8 @@ class Desk:
     ) -> Picked:
         features = frozenset(day.rows.fingerprints)
         try:
-            return self.now.rows(customer_id, as_of, past.tables, champions, features)
+            found = self.now.rows(customer_id, as_of, past.tables, champions, features)
+            return minded(found, day.sheet.find([customer_id]))
         except BadData as error:
             raise Refused(422, str(error), "/events") from error
 

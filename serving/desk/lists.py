@@ -7,6 +7,7 @@ import numpy as np
 from serving.contract.lists import Filters, Found, ListAnswer, Listed, ListRequest, Money, Size
 from serving.contract.refusals import Refused
 from serving.contract.words import Cautioned
+from serving.desk.consents import without_refused
 from serving.desk.day import Day
 from serving.desk.expected import Calibration, found_in
 from serving.desk.population import Population
@@ -25,6 +26,7 @@ def list_of(
     if population is None:
         raise Refused(503, "everybody is still being ranked by this model; ask again in a minute")
     kept = _passing(asked.filters, population, day)
+    kept = kept[without_refused(population.place[kept], day.sheet, scorer.card.purpose)]
     probabilities, places = population.probability[kept], population.place[kept]
     eligible, listed = len(kept), min(asked.capacity, len(kept))
     sizes = _sizes(eligible, listed)

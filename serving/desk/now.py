@@ -39,6 +39,7 @@ class Now:
         self._lock = threading.Lock()
         self._histories: tuple[str, Histories] | None = None
         self._live: tuple[frozenset[str], Live] | None = None
+        self._without_consents = ""
 
     def histories(self, load: str = "") -> Histories:
         """The stored histories; `load` names what the night's rows were made of, and when it changes they are opened anew."""
@@ -46,7 +47,9 @@ class Now:
         if held is None or held[0] != load:
             with self._lock:
                 if self._histories is None or self._histories[0] != load:
-                    self._histories = (load, histories_of(self._warehouse(), self.folder))
+                    warehouse = self._warehouse()
+                    self._without_consents = warehouse.without_consents
+                    self._histories = (load, histories_of(warehouse, self.folder))
                 held = self._histories
         return held[1]
 
@@ -74,6 +77,8 @@ class Now:
         if held is None or held[0] != names:
             with self._lock:
                 if self._live is None or self._live[0] != names:
-                    self._live = (names, Live([s for s in CANONICAL if s in sources], sorted(names)))
+                    told = [name for name in CANONICAL if name in sources]
+                    live = Live(told, sorted(names), without_consents=self._without_consents)
+                    self._live = (names, live)
                 held = self._live
         return held[1]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from features.errors import BadData
 from features.matrix import Levels
 
 __all__ = ["Picked", "Sheet"]
@@ -98,6 +99,17 @@ class Picked:
         for block, which, at in self._blocks if self.has(name) else ():
             for row, word in zip(which.tolist(), self.sheet.column(block, name).words(at), strict=True):
                 found[row] = word
+        return found
+
+    def reasons(self, columns: Sequence[str]) -> list[str | None]:
+        """Per row the first reason that one of the columns holds. Raises `BadData` for rows that lack one of them."""
+        if missing := [name for name in columns if len(self) and not self.has(name)]:
+            raise BadData(
+                f"the feature rows do not say {missing[0]!r}: run `python -m features.nightly` again"
+            )
+        found: list[str | None] = [None] * len(self)
+        for name in columns:
+            found = [held or said for held, said in zip(found, self.words(name), strict=True)]
         return found
 
     def matrix(self, names: Sequence[str], levels: Levels, read: Iterable[int]) -> np.ndarray:

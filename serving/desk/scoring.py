@@ -15,10 +15,13 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from features.cohorts import excluded_column, in_chinese
+from features import decisions
+from features.consent import NO_CONSENT, columns_of, in_chinese
+from features.decisions import Decisions
 from features.errors import BadModel
+from features.standing import ERASED
 from features.words import CONCEPTS
-from serving.contract.scores import Change, NextStep, Reason, Score, Status, Within
+from serving.contract.scores import Change, Decided, NextStep, Reason, Score, Status, Within
 from serving.contract.words import Cautioned, Grade, Told
 from serving.desk.next_step import next_steps
 from serving.desk.picked import Picked
@@ -27,7 +30,7 @@ from serving.desk.segments import words_of
 from serving.score_log import Column, LoggedModel, Origin, ScoreLog, Scores
 from serving.scorer import Scorer
 
-__all__ = ["NOT_RANKED", "Answered", "Seen", "logged_model", "read_by"]
+__all__ = ["NOT_RANKED", "Answered", "Seen", "logged_model", "read_by", "refused"]
 
 UNKNOWN = Told("not known to us before this date", "该日期前无此客户记录")
 NOT_RANKED = Cautioned(
@@ -55,8 +58,11 @@ class Seen:
 
     @classmethod
     def of(cls, scorer: Scorer, rows: Picked) -> "Seen":
-        """Raises `BadModel` rather than hand out a probability that is not a number."""
-        said = rows.words(excluded_column(scorer.card.cohort))
+        """Raises `BadModel` rather than hand out a probability that is not a number, `LedgerUnreadable` when nobody knows what
+        customers told since the night."""
+        told = scorer.standing.refusals(rows.customer_ids, scorer.card.purpose)
+        held = rows.reasons(columns_of(scorer.card.purpose, scorer.card.cohort))
+        said = [told.get(one) or why for one, why in zip(rows.customer_ids, held, strict=True)]
         excluded = {one: why for one, why in zip(rows.customer_ids, said, strict=True) if why is not None}
         mine = rows.some(np.array([why is None for why in said], dtype=bool))
         card, model, width = scorer.card, scorer.model, len(scorer.features)
@@ -136,6 +142,7 @@ class Answered:
         chances = scorer.chances(seen.outlook)
         probabilities = seen.probabilities.tolist()
         made: dict[str, Score] = {}
+        overruled = Decisions.here().of(seen.mine.customer_ids, task)
         for n, customer_id in enumerate(seen.mine.customer_ids):
             made[customer_id] = Score(
                 customer_id,
@@ -152,18 +159,26 @@ class Answered:
                 change=self.changed[n],
                 next_step=self.steps[n],
                 warnings=self.warnings[n],
+                decided=_decided(overruled.get(customer_id)),
             )
         return [made.get(one) or self._without(one) for one in ids]
 
     def _without(self, customer_id: str) -> Score:
-        why = self.seen.excluded.get(customer_id)
-        status: Status = "unknown" if why is None else "not_eligible"
-        return Score(
-            customer_id,
-            self.seen.scorer.task,
-            status,
-            note=UNKNOWN if why is None else Told(why, in_chinese(why)),
-        )
+        return refused(customer_id, self.seen.scorer.task, self.seen.excluded.get(customer_id))
+
+
+def _decided(told: decisions.Decided | None) -> Decided | None:
+    if told is None or told.decision == "settled":
+        return None
+    return Decided(told.decision, told.at)
+
+
+def refused(customer_id: str, task: str, why: str | None) -> Score:
+    """An answer without a score; `why` is a consent's reason or a cohort's, None for somebody not known to us."""
+    if why is None or why == ERASED:
+        return Score(customer_id, task, "unknown", note=UNKNOWN)
+    status: Status = "no_consent" if why in NO_CONSENT else "not_eligible"
+    return Score(customer_id, task, status, note=Told(why, in_chinese(why)))
 
 
 _READ: "WeakKeyDictionary[Scorer, np.ndarray]" = WeakKeyDictionary()

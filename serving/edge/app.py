@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from features.errors import NotAudited, NoWarehouse, PropensityError, UnknownName
+from features.errors import LedgerUnreadable, NotAudited, NoWarehouse, PropensityError, UnknownName
 from serving.call import Call
 from serving.contract.refusals import Refused
 from serving.edge import metrics
@@ -160,6 +160,11 @@ class Edge:
             raise Problem(422, NOT_OFFERED, [("/tasks", NOT_OFFERED)], reason="unknown_name") from None
         except NoWarehouse:
             raise Problem(503, "no feature rows are there yet; the nightly batch writes them") from None
+        except LedgerUnreadable as error:
+            log.error("nobody is scored: %s", error)
+            raise Problem(
+                503, "what customers allow cannot be read, so nobody is scored", reason="consents_unreadable"
+            ) from None
         except NotAudited as error:
             log.error("an answer was not given: %s", error)
             raise Problem(

@@ -13,6 +13,7 @@ import duckdb
 import msgspec
 
 from features.words import CONCEPTS
+from serving.feed.minded import minded
 from serving.runs import Run
 from serving.runs.schema import concepts
 
@@ -86,13 +87,13 @@ def changes(now: Run, since: Run | None = None) -> Iterator[Change]:
     engine = duckdb.connect()
     found = engine.execute(QUESTION.format(**tables), {k: [str(f) for f in v] for k, v in given.items()})
     for batch in found.fetch_record_batch(ROWS_AT_A_TIME):
-        for row in batch.to_pylist():
+        for row in minded(batch.to_pylist(), now.manifest.tasks):
             yield _change(row, now, since)
 
 
 def _change(row: Mapping[str, Any], now: Run, since: Run | None) -> Change:
     main, previous = _main(row["reasons"]), _main(row["previous_reasons"])
-    kind: Any = "new" if row["previous_grade"] is None else "gone" if row["grade"] is None else "changed"
+    kind: Any = "gone" if row["grade"] is None else "new" if row["previous_grade"] is None else "changed"
     told = since.name if since else ""
     names = f"{now.manifest.content}\n{since.manifest.content if since else ''}\n{row['task']}\n{row['customer_id']}"
     return Change(

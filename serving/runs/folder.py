@@ -21,7 +21,18 @@ from features.lock import held
 from features.pointer import point, pointed
 from serving.runs.manifest import MANIFEST, Manifest, damage
 
-__all__ = ["HISTORY", "current", "named", "prune", "publish", "publish_again", "rollback", "runs", "verify"]
+__all__ = [
+    "HISTORY",
+    "current",
+    "named",
+    "prune",
+    "publish",
+    "publish_again",
+    "remove",
+    "rollback",
+    "runs",
+    "verify",
+]
 
 HISTORY = "HISTORY.jsonl"
 NAMES = "run-[0-9]*"
@@ -103,10 +114,21 @@ def prune(scores: Path, keep: int) -> list[Path]:
         now = pointed(scores)
         gone = [folder for folder in runs(scores)[: -max(keep, 1)] if folder.name != now]
         for folder in gone:
-            away = folder.with_name(f".gone-{folder.name}")  # no reader meets half a run
-            rename(folder, away)
-            shutil.rmtree(away)
+            _away(folder)
         return gone
+
+
+def remove(scores: Path, folder: Path) -> None:
+    """Remove one run; never the one that readers see."""
+    with held(scores):
+        if folder.name != pointed(scores):
+            _away(folder)
+
+
+def _away(folder: Path) -> None:
+    away = folder.with_name(f".gone-{folder.name}")  # no reader meets half a run
+    rename(folder, away)
+    shutil.rmtree(away)
 
 
 def _switch(scores: Path, name: str, why: str) -> None:

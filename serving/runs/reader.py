@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from features.errors import BadRun, UnknownName
 from features.home import scores_folder
+from serving.runs.allowed import allowed
 from serving.runs.folder import current, verify
 from serving.runs.manifest import Manifest
 from serving.runs.schema import FIRSTS, LONG
@@ -30,7 +31,8 @@ __all__ = ["Run"]
 
 @dataclass(frozen=True)
 class Run:
-    """A published run. Threads may share one."""
+    """A published run. Whoever has taken a consent back since is in no answer, an older run rolled back to included. Threads may share
+    one."""
 
     folder: Path
     manifest: Manifest
@@ -52,12 +54,18 @@ class Run:
         table = pa.concat_tables([LONG.empty_table(), *found], promote_options="default")
         if tasks is not None:
             table = table.filter(pc.is_in(table["task"], pa.array(list(tasks), pa.string())))
-        return table
+        return allowed(table, self.manifest.tasks)
 
-    def rows(self, table: str = "long", columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """A whole table, part by part."""
+    def rows(
+        self, table: str = "long", columns: Sequence[str] | None = None, *, mind: bool = True
+    ) -> Iterator[pa.Table]:
+        """A whole table, part by part. Only what is told to a person about themselves does not `mind` what they took back."""
         for file in self.files(table):
-            yield _opened(file).read(columns=list(columns) if columns else None)
+            opened = _opened(file)
+            needed = {"customer_id", "task", *(columns or opened.schema_arrow.names)}
+            held = opened.read(columns=[name for name in opened.schema_arrow.names if name in needed])
+            found = allowed(held, self.manifest.tasks) if mind else held
+            yield found.select(list(columns)) if columns else found
 
     def ranked(self, task: str) -> pa.Table:
         """All customers scored for a task by falling probability (customer_id, probability, percentile, grade), mapped into
@@ -66,9 +74,10 @@ class Run:
             raise UnknownName("task", task, self.manifest.tasks)
         file = self.folder / "ranked" / f"{task}.arrow"
         try:
-            return pa.ipc.open_file(pa.memory_map(str(file))).read_all()
+            ranked = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
         except (OSError, pa.ArrowInvalid) as error:
             raise BadRun(f"{file} cannot be read; roll back to another run") from error
+        return allowed(ranked, {task: self.manifest.tasks[task]})
 
     @cached_property
     def _lookup(self) -> "_Lookup":

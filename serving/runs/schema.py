@@ -60,6 +60,7 @@ _AND_WHY = [
     ("previous_probability", pa.float64()),
     ("previous_grade", pa.string()),
     ("moved", pa.list_(MOVED)),
+    ("decided", pa.string()),
 ]
 STAGED = pa.schema([*_WHAT, *_AND_WHY])
 LONG = pa.schema([*_WHAT, ("percentile", pa.float64()), *_AND_WHY])

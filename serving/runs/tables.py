@@ -22,7 +22,7 @@ from serving.runs.manifest import FileFacts
 from serving.runs.schema import FIRSTS, LONG, wide
 from serving.runs.work import Work
 
-__all__ = ["RANKED", "Tables", "percentiles"]
+__all__ = ["RANKED", "Tables", "percentiles", "widened", "write_arrow", "write_lookup", "write_parquet"]
 
 ROWS_PER_GROUP = 65_536
 CUSTOMERS_PER_BLOCK = 64
@@ -78,49 +78,63 @@ class Tables:
         file = f"part-{number:05d}.parquet"
         self._parquet(f"long/{file}", long)
         self._lookup(f"lookup/part-{number:05d}.arrow", long)
-        self._parquet(f"wide/{file}", _widened(long, self.tasks))
+        self._parquet(f"wide/{file}", widened(long, self.tasks))
         for name in ("concepts", "segments"):
             self._parquet(f"{name}/{file}", self.work.beside(number, name))
         if len(rejected := self.work.beside(number, "rejected")):
             self._parquet(f"rejected/{file}", rejected)
 
     def _parquet(self, name: str, table: pa.Table) -> None:
-        with (
-            writing(self._place(name)) as sink,
-            pq.ParquetWriter(sink, table.schema, compression="zstd", write_page_checksum=True) as writer,
-        ):
-            writer.write_table(table, row_group_size=ROWS_PER_GROUP)
-        self.files[name] = FileFacts(sink.sha256, sink.size, len(table))
+        self.files[name] = write_parquet(self._place(name), table)
 
     def _lookup(self, name: str, table: pa.Table) -> None:
-        """Blocks of whole customers; the first of each is named in the head of the file."""
-        lasts = _lasts(table["customer_id"])
-        ends = [*(lasts[CUSTOMERS_PER_BLOCK - 1 : -1 : CUSTOMERS_PER_BLOCK] + 1).tolist(), len(table)]
-        begins = [0, *ends[:-1]]
-        firsts = [table["customer_id"][begin].as_py() for begin in begins] if len(table) else []
-        schema = table.schema.with_metadata({FIRSTS: msgspec.json.encode(firsts)})
-        options = pa.ipc.IpcWriteOptions(compression="zstd")
-        with (
-            writing(self._place(name)) as sink,
-            pa.ipc.new_file(pa.PythonFile(sink, "w"), schema, options=options) as writer,
-        ):
-            for begin, end in zip(begins, ends, strict=True):
-                if end > begin:
-                    writer.write_table(table.slice(begin, end - begin))
-        self.files[name] = FileFacts(sink.sha256, sink.size, len(table))
+        self.files[name] = write_lookup(self._place(name), table)
 
     def _arrow(self, name: str, table: pa.Table) -> None:
-        with (
-            writing(self._place(name)) as sink,
-            pa.ipc.new_file(pa.PythonFile(sink, "w"), table.schema) as writer,
-        ):
-            writer.write_table(table)
-        self.files[name] = FileFacts(sink.sha256, sink.size, len(table))
+        self.files[name] = write_arrow(self._place(name), table)
 
     def _place(self, name: str) -> Path:
         file = self.work.run / name
         file.parent.mkdir(exist_ok=True)
         return file
+
+
+def write_parquet(place: Path, table: pa.Table) -> FileFacts:
+    """A table with a checksum on every page."""
+    with (
+        writing(place) as sink,
+        pq.ParquetWriter(sink, table.schema, compression="zstd", write_page_checksum=True) as writer,
+    ):
+        writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+    return FileFacts(sink.sha256, sink.size, len(table))
+
+
+def write_lookup(place: Path, table: pa.Table) -> FileFacts:
+    """The long table in blocks of whole customers; the first of each is named in the head of the file."""
+    lasts = _lasts(table["customer_id"])
+    ends = [*(lasts[CUSTOMERS_PER_BLOCK - 1 : -1 : CUSTOMERS_PER_BLOCK] + 1).tolist(), len(table)]
+    begins = [0, *ends[:-1]]
+    firsts = [table["customer_id"][begin].as_py() for begin in begins] if len(table) else []
+    schema = table.schema.with_metadata({FIRSTS: msgspec.json.encode(firsts)})
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    with (
+        writing(place) as sink,
+        pa.ipc.new_file(pa.PythonFile(sink, "w"), schema, options=options) as writer,
+    ):
+        for begin, end in zip(begins, ends, strict=True):
+            if end > begin:
+                writer.write_table(table.slice(begin, end - begin))
+    return FileFacts(sink.sha256, sink.size, len(table))
+
+
+def write_arrow(place: Path, table: pa.Table) -> FileFacts:
+    """A table to be mapped into memory."""
+    with (
+        writing(place) as sink,
+        pa.ipc.new_file(pa.PythonFile(sink, "w"), table.schema) as writer,
+    ):
+        writer.write_table(table)
+    return FileFacts(sink.sha256, sink.size, len(table))
 
 
 def _lasts(ids: pa.ChunkedArray) -> np.ndarray:
@@ -132,7 +146,7 @@ def _lasts(ids: pa.ChunkedArray) -> np.ndarray:
     return np.append(np.flatnonzero(differs), len(column) - 1)
 
 
-def _widened(long: pa.Table, tasks: Sequence[str]) -> pa.Table:
+def widened(long: pa.Table, tasks: Sequence[str]) -> pa.Table:
     """One row per customer from one row per customer and task."""
     lasts = _lasts(long["customer_id"])
     number = np.searchsorted(lasts, np.arange(len(long)))

@@ -154,7 +154,7 @@ def test_a_second_publication_replaces_the_first_and_drops_what_is_gone(
     address = f"{server}&schema=twice"
     publish(connect(str(folder)), address)
     publish(connect(str(shop_folder)), address)
-    assert set(connect(address).tables) == {"customers", "orders"}
+    assert set(connect(address).tables) == {"customers", "consents", "orders"}
     assert connect(address).digest == connect(str(shop_folder)).digest
 
 

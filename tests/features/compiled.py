@@ -8,13 +8,16 @@ import pyarrow as pa
 
 from features import timeline
 from features.cohorts import COHORTS
+from features.consent import CONSENTS
 from features.feature import Feature
 from features.nightly import excluded_column
 from features.planner import compute
 from features.sources import CANONICAL
 from features.warehouse import Warehouse
 
-__all__ = ["Compiled"]
+__all__ = ["EVERY", "Compiled"]
+
+EVERY = [*CONSENTS.values(), *COHORTS.values()]
 
 
 class Compiled:
@@ -25,9 +28,9 @@ class Compiled:
         warehouse = Warehouse(ibis.duckdb.connect(), unbound)
         asked = ibis.table({"customer_id": "string", "as_of": "timestamp(6)"}, name="moments")
         definitions = {feature.name: feature.definition for feature in features}
-        checks = {name: check for cohort in COHORTS.values() for name, check in cohort.checks.items()}
+        checks = {name: check for cohort in EVERY for name, check in cohort.checks.items()}
         found = compute(asked, definitions | checks, warehouse.tables, timeline.past)
-        excluded = {excluded_column(cohort.name): cohort.excluded(found) for cohort in COHORTS.values()}
+        excluded = {excluded_column(cohort.name): cohort.excluded(found) for cohort in EVERY}
         answered = found.select("customer_id", "as_of", *definitions, **excluded)
         answered = answered.order_by("as_of", "customer_id")
         self.schema = answered.schema().to_pyarrow()

@@ -12,11 +12,11 @@ import pytest
 
 from features import bulk
 from features.bulk import over_arrays, rows_of, table_of
-from features.cohorts import COHORTS
 from features.feature import Feature
 from features.feature_set import FEATURES
 from features.sources import CANONICAL
 from features.warehouse import Warehouse, connect
+from tests.features.compiled import EVERY
 from tests.features.histories import DATES, World, arrow, moments, moments_table, random_world
 from tests.features.test_live import compiled, same_bits
 from tests.features.test_oracle import agree
@@ -56,7 +56,7 @@ def by_arrays(warehouse: Warehouse, features: Sequence[Feature] = ALL) -> bool:
 
 def assert_as_planned(pairs: Pairs, held: Warehouse, world: World) -> None:
     assert by_arrays(held)
-    found = pa.Table.from_batches(rows_of(moments(pairs), held, ALL, list(COHORTS.values())))
+    found = pa.Table.from_batches(rows_of(moments(pairs), held, ALL, EVERY))
     wanted = compiled().rows(moments_table(pairs), {name: arrow(name, rows) for name, rows in world.items()})
     wanted = wanted.sort_by([("customer_id", "ascending"), ("as_of", "ascending")])
     assert found.schema.equals(wanted.schema)

@@ -13,14 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.cohorts import COHORTS
 from features.errors import BadData, UnknownName
 from features.feature_set import FEATURES
 from features.live import Live
 from features.nightly import excluded_column
 from features.sources import CANONICAL
 from tests.carmaker import BEGIN, DAYS, loaded
-from tests.features.compiled import Compiled
+from tests.features.compiled import EVERY, Compiled
 from tests.features.histories import DATES, Row, World, arrow, moments_table, random_world
 from tests.tables import rows
 
@@ -153,7 +152,7 @@ def test_some_features_and_the_cohorts() -> None:
     some = Live(CANONICAL, names)
     assert list(some.fingerprints) == names
     asked, tables = moments_table([(who, DATES[5]) for who in PEOPLE]), posted(random_world(2, len(PEOPLE)))
-    wanted = ["customer_id", "as_of", *names, *(excluded_column(name) for name in COHORTS)]
+    wanted = ["customer_id", "as_of", *names, *(excluded_column(one.name) for one in EVERY)]
     assert some.rows(asked, tables).equals(live().rows(asked, tables).select(wanted))
     with pytest.raises(UnknownName, match="orders_91d"):
         Live(CANONICAL, ["orders_91d"])

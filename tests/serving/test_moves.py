@@ -9,7 +9,6 @@ import pyarrow as pa
 import pytest
 
 from features import nightly
-from features.cohorts import excluded_column
 from features.matrix import matrix
 from features.nightly import NightlyRows
 from features.reasons import Explainer, Strongest
@@ -47,7 +46,7 @@ def long(run: Run) -> pa.Table:
 def contributions(scorer: Scorer, rows: NightlyRows) -> dict[str, tuple[float, np.ndarray, np.ndarray]]:
     """Of everybody in the task's cohort: the probability, each feature's part, and the values."""
     table = rows.table()
-    table = table.filter(table[excluded_column(scorer.card.cohort)].is_null())
+    table = table.filter(scorer.refusals(table).is_null())
     values = matrix(table, list(scorer.card.features), scorer.card.levels)
     told = zip(scorer.model.probabilities(values), scorer.parts(values), values, strict=True)
     return dict(zip(table["customer_id"].to_pylist(), told, strict=True))

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features import nightly
+from features.consent import PURPOSES
 from features.pointer import pointed
 from features.warehouse import connect
 from serving.contract.events import EventsRequest, WhatIfRequest
@@ -25,6 +26,12 @@ from tests.serving.desk.conftest import NOW
 from tests.shop import END
 
 AS_OF = "2024-06-19T00:00:00Z"
+AGREED = {
+    "consents": [
+        {"consent_id": purpose, "happened_at": "2024-01-01T00:00:00Z", "purpose": purpose, "state": "granted"}
+        for purpose in PURPOSES
+    ]
+}
 
 
 def asked(customer_id: str = "C00001", as_of: str = AS_OF, events: Any = None, **more: Any) -> EventsRequest:
@@ -48,7 +55,7 @@ def stored(customer: str) -> dict[str, list[dict[str, Any]]]:
     """The shop's rows of a customer, as a system would post them."""
     folder = Path("var/warehouse") / pointed(Path("var/warehouse"))
     found: dict[str, list[dict[str, Any]]] = {}
-    for name in ("customers", "orders"):
+    for name in ("customers", "consents", "orders"):
         rows = pq.read_table(folder / name, filters=[("customer_id", "==", customer)]).to_pylist()
         found[name] = [
             {
@@ -76,6 +83,7 @@ def test_histories_hold_every_row_of_everybody_once(in_shop: Path, tmp_path: Pat
         assert found.sort_by(order_by).equals(wanted.cast(found.schema).sort_by(order_by))
     assert {name: len(table) for name, table in histories.of("nobody").items()} == {
         "customers": 0,
+        "consents": 0,
         "orders": 0,
     }
 
@@ -160,7 +168,7 @@ def test_a_correction_takes_the_place_of_the_row_it_corrects(desk: Desk) -> None
 def test_someone_of_whom_nothing_is_stored_is_known_by_a_posted_profile(desk: Desk) -> None:
     orders = {"orders": [order("x1", "2024-05-01T00:00:00Z")]}
     assert {one.status for one in desk.events(asked("new1", events=orders)).scores} == {"unknown"}
-    profile = {"customers": [{"profile_id": "p", "happened_at": "2024-01-01T00:00:00Z"}]}
+    profile = {"customers": [{"profile_id": "p", "happened_at": "2024-01-01T00:00:00Z"}]} | AGREED
     assert {one.status for one in desk.events(asked("new1", events=orders | profile)).scores} == {"scored"}
     assert {one.status for one in desk.events(asked("new1", events=profile)).scores} == {"not_eligible"}
 
@@ -239,7 +247,7 @@ def test_repeats_under_a_key_have_one_answer(desk: Desk, monkeypatch: pytest.Mon
 
 
 def test_who_may_not_be_asked_about_is_told_why_in_both_languages(desk: Desk) -> None:
-    profile = {"customers": [{"profile_id": "p-1", "happened_at": "2024-01-05T00:00:00Z"}]}
+    profile = {"customers": [{"profile_id": "p-1", "happened_at": "2024-01-05T00:00:00Z"}]} | AGREED
     told = desk.events(asked("new-1", events=profile, history="given")).scores
     assert {(one.status, one.note) for one in told} == {
         ("not_eligible", Told("has not ordered yet", "尚未下过订单"))

@@ -39,6 +39,8 @@ POST /v1/scores                                  x      x         x
 GET  /v1/tasks                                   x      x         x          x
 POST /v1/scores/events                           x      x         x
 POST /v1/scores/what-if                                 x         x
+POST /v1/consents                                x      x
+POST /v1/decisions                                      x
 POST /v1/lists                                   x                x
 GET  /v1/explanations/{score_id}                 x      x         x
 GET  /v1/customers/{customer_id}/history                x         x

@@ -68,7 +68,12 @@ EXAMPLES = [(route, name) for route in ROUTES for name in route.examples]
 
 
 @pytest.mark.parametrize(("route", "name"), EXAMPLES, ids=lambda value: getattr(value, "path", value))
-def test_examples_are_answered_in_the_form_that_is_documented(in_shop: Path, route: Route, name: str) -> None:
+def test_examples_are_answered_in_the_form_that_is_documented(
+    in_shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, route: Route, name: str
+) -> None:
+    for address in ("LEDGERS_URL", "AUDIT_URL", "AUDIT_ANCHORS_URL"):  # the shop is everybody's
+        monkeypatch.setenv(address, str(tmp_path / address))
+    monkeypatch.setenv("PSEUDONYM_KEY", str(tmp_path / "key"))
     edge = Edge()
     edge.desk = Desk.open()
     asking = TestClient(edge)
