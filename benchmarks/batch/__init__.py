@@ -1,0 +1,1 @@
+"""The nightly batch measured, alone and beside what one would write instead."""
