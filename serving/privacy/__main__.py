@@ -23,6 +23,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True)
 @app.command(name="erase")
 def erased(customer: Annotated[str, typer.Argument(help="the customer's id")]) -> None:
     """Forget a person everywhere under our control."""
+    del sys.argv[2:]  # whoever holds a lock tells his command there
     _say(erase(customer))
 
 
@@ -39,6 +40,7 @@ def exported(
     to: Annotated[Path | None, typer.Option(help="a file; default: standard output")] = None,
 ) -> None:
     """Everything that is held about a person, as JSON."""
+    del sys.argv[2:]
     content = msgspec.json.format(msgspec.json.encode(export(customer)), indent=1) + b"\n"
     if to:
         to.touch(mode=0o600)

@@ -10,7 +10,8 @@ others fetched or were sent. A tombstone outlives it all, so that none of these 
 """
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from features import audit
 from features.durable import put
 from features.forget import forget_in_rows, forget_in_warehouse, identities_of
 from features.home import data_folder, scores_folder, warehouse_address
+from features.lock import held
 from features.standing import Standing
 from serving.privacy.stores import forget_in_answers, forget_in_runs, forget_in_score_log
 
@@ -52,21 +54,32 @@ class _Begun(msgspec.Struct, frozen=True):
 
 
 def erase(customer_id: str, by: str = "") -> Receipt:
-    """Forget a person under all their ids. Raises `LedgerUnreadable`, `NotAudited` or `OSError`; called again it goes on."""
+    """Forget a person under all their ids. Raises `RunInProgress` while somebody else is erased, `LedgerUnreadable`, `NotAudited` or
+    `OSError`; called again it goes on."""
     by = by or audit.whoever()
-    persons = {customer_id} | (identities_of(customer_id, _warehouse()) if _is_folder() else set())
-    journal = _folder("erasing") / f"{Standing.here().pseudonyms.of(customer_id)}.json"
-    journal.parent.mkdir(parents=True, exist_ok=True)
-    if journal.exists():  # what was merged with whom may be gone already
-        persons |= set(msgspec.json.decode(journal.read_bytes(), type=_Begun).persons)
-    begun = _Begun(sorted(persons), datetime.now(UTC).replace(microsecond=0), by)
-    put(journal, msgspec.json.encode(begun))
-    return _finish(journal)
+    with _alone():
+        persons = {customer_id} | (identities_of(customer_id, _warehouse()) if _is_folder() else set())
+        journal = _folder("erasing") / f"{Standing.here().pseudonyms.of(customer_id)}.json"
+        if journal.exists():  # what was merged with whom may be gone already
+            persons |= set(msgspec.json.decode(journal.read_bytes(), type=_Begun).persons)
+        begun = _Begun(sorted(persons), datetime.now(UTC).replace(microsecond=0), by)
+        put(journal, msgspec.json.encode(begun))
+        return _finish(journal)
 
 
 def finish() -> list[Receipt]:
-    """Go on with every erasure that was interrupted."""
-    return [_finish(journal) for journal in unfinished()]
+    """Go on with every erasure that was interrupted. Raises as `erase` does."""
+    with _alone():
+        return [_finish(journal) for journal in unfinished()]
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One erasure at a time; a journal that was half-written when its process died names somebody nobody was asked to forget yet."""
+    with held(_folder("erasing")):
+        for left in _folder("erasing").glob("*.json-*"):
+            left.unlink()
+        yield
 
 
 def unfinished() -> list[Path]:

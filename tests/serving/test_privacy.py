@@ -1,6 +1,8 @@
 """To be forgotten: not a byte is left anywhere, others lose nothing, an old file brings nobody back, a kill ends well all the same."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,7 +39,9 @@ def test_of_five_who_are_erased_not_a_byte_is_left_and_others_lose_nothing(deplo
     held = {run.name: Run.open(run).manifest.tasks["churn"].scored for run in runs(scores_folder())}
     named = {run.name: Run.open(run).scores(CANARIES, ["churn"]).num_rows for run in runs(scores_folder())}
     assert sorted(named.values()) == [0, 5, 5]
-    for canary in CANARIES:
+    asked = [sys.executable, "-m", "serving.privacy", "erase", CANARIES[0]]
+    assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout.count("(2 ids)") == 1
+    for canary in CANARIES[1:]:
         receipt = erase(canary)
         assert receipt.identities == 2
         assert receipt.gone["rows of the warehouse"] >= 8
