@@ -21,7 +21,7 @@ import pyarrow.parquet
 
 from benchmarks.batch.steps import measured
 from benchmarks.batch.world import TASKS, rows_repeated
-from features.cohorts import excluded_column
+from features.consent import columns_of, refusals
 from features.feature_set import named
 from features.matrix import matrix
 from features.nightly import latest
@@ -41,12 +41,12 @@ class Peer:
         loaded = registry.champion(task).loaded
         card = loaded.card
         self.task, self.names, self.levels = task, list(card.features), dict(card.levels)
-        self.cohort, self.cuts = excluded_column(card.cohort), (card.grades.a, card.grades.b)
+        self.refusals, self.cuts = columns_of(card.purpose, card.cohort), (card.grades.a, card.grades.b)
         features = named(card.features)
         self.concepts = sorted({feature.concept for feature in features})
         self.group = np.array([self.concepts.index(feature.concept) for feature in features])
         self.en, self.zh = [feature.en for feature in features], [feature.zh for feature in features]
-        asked = sample.filter(sample[self.cohort].is_null())
+        asked = sample.filter(refusals(sample, card.purpose, card.cohort).is_null())
         rows = matrix(asked, self.names, self.levels)
         chances = loaded.model.outlook(rows)[:, -1, :]
         drawn = np.random.default_rng(7).random(len(rows))[:, None] < np.cumsum(chances, axis=1)
@@ -122,7 +122,7 @@ def by_pandas(home: Path, customers: int) -> dict[str, Any]:
         frame = rows.table().to_pandas()
         with tempfile.TemporaryDirectory(dir=home) as place:
             for peer in peers:
-                asked = frame[frame[peer.cohort].isna()]
+                asked = frame[frame[list(peer.refusals)].isna().all(axis=1)]
                 peer.scored(asked, asked["customer_id"].to_list()).to_parquet(
                     Path(place) / f"{peer.task}.parquet"
                 )
@@ -143,7 +143,7 @@ def by_spark(home: Path, customers: int) -> dict[str, Any]:
     os.chdir(home)
     rows, peers = rows_repeated(home, customers), _peers(home)
     place = Path(tempfile.mkdtemp(dir=home))
-    wanted = sorted({name for peer in peers for name in (*peer.names, peer.cohort)} | {"customer_id"})
+    wanted = sorted({name for peer in peers for name in (*peer.names, *peer.refusals)} | {"customer_id"})
     pa.parquet.write_to_dataset(rows.table().select(wanted), place / "rows", max_rows_per_file=65_536, max_rows_per_group=65_536)  # fmt: skip
     cores = os.cpu_count() or 1
     session = (
@@ -168,7 +168,9 @@ def by_spark(home: Path, customers: int) -> dict[str, Any]:
 
         def work(source: Path, into: str) -> None:
             for peer in peers:
-                given = session.read.parquet(str(source)).filter(F.col(f"`{peer.cohort}`").isNull())
+                given = session.read.parquet(str(source))
+                for name in peer.refusals:
+                    given = given.filter(F.col(f"`{name}`").isNull())
                 columns = F.struct(*(F.col(name) for name in peer.names))
                 said = given.select("customer_id", asked[peer.task](columns).alias("said"))
                 said.select("customer_id", "said.*").write.parquet(str(place / into / peer.task))
