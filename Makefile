@@ -8,7 +8,7 @@ BIN := .venv/bin
 export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help demo serve test check fast slow faults catalogue constraints clean
+.PHONY: help demo serve test check fast slow faults bento bento-proof catalogue constraints clean
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -36,6 +36,12 @@ faults: .venv/ready ## hostile questions, signals under load; the batch killed, 
 	@$(BIN)/python -m tests.faults.runs
 	@$(BIN)/python -m tests.faults.consents
 	@$(BIN)/python -m tests.faults.erasures
+
+bento: .venv/ready ## build a bento of the scoring service; its folder holds the Dockerfile (bentoml containerize propensity:latest)
+	@$(BIN)/bentoml build
+
+bento-proof: .venv/ready ## build it, install it into an environment of its own, start it there and compare its answers
+	@folder=$$(mktemp -d) && $(BIN)/python -m tests.serving.bento_proof $$folder && rm -rf $$folder
 
 bench-%: .venv/ready ## a table of ratios against peers, e.g. bench-quality; also in var/bench
 	@$(BIN)/python -m benchmarks.$*

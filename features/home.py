@@ -7,7 +7,7 @@
     AUDIT_ANCHORS_URL     how far that had come        var/anchors
     LEDGERS_URL           what customers told since    var/ledgers
 
-Trying a world puts them all under `var/<world>` and points the link `var/current` there; the defaults
+`var` is the folder in which a command runs, or `PROPENSITY_VAR`. Trying a world puts them all under `var/<world>` and points the link `var/current` there; the defaults
 then follow the link, so that what was tried last is what the commands speak about.
 """
 
@@ -22,6 +22,7 @@ __all__ = [
     "ledgers_folder",
     "scores_folder",
     "tracking_uri",
+    "var",
     "warehouse_address",
     "without_secrets",
 ]
@@ -31,10 +32,15 @@ SECRETS = re.compile(
 )
 
 
+def var() -> Path:
+    """The folder of everything that the product writes."""
+    return Path(os.environ.get("PROPENSITY_VAR") or "var")
+
+
 def data_folder() -> Path:
     """`var/<world>` where a world has been tried, `var` otherwise. It need not exist yet."""
-    current = Path("var/current")
-    return Path("var") / current.readlink() if current.is_symlink() else Path("var")
+    current = var() / "current"
+    return var() / current.readlink() if current.is_symlink() else var()
 
 
 def warehouse_address() -> str:

@@ -11,6 +11,7 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 OURS = (
+    "PROPENSITY_VAR",
     "WAREHOUSE_URL",
     "MLFLOW_TRACKING_URI",
     "SCORES_URL",

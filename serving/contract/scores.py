@@ -63,15 +63,13 @@ class Moved(msgspec.Struct, frozen=True):
 
 class Change(msgspec.Struct, frozen=True, omit_defaults=True):
     """What has changed since the score before: `difference` of the probabilities, and what the customer did or did not do
-    that moved it, strongest first. `model_changed` when another version gave that score: `why` then compares the
-    customer then and now by today's model, and the rest is the model's."""
+    that moved it, strongest first. Both by the model that answers now, so that none of it is a change of model."""
 
     since: datetime
     probability: float
     grade: Grade
     difference: float
     why: list[Moved] = []
-    model_changed: bool = False
 
 
 class NextStep(msgspec.Struct, frozen=True):

@@ -43,13 +43,10 @@ Grade = Literal["A", "B", "C"]
 Warned = Literal[
     "unseen_category",
     "rows_are_old",
-    "model_is_old",
-    "ranked_by_another_model",
     "not_ranked",
     "events_after_as_of",
     "events_delivered_twice",
     "events_of_unknown_words",
-    "not_in_the_log",
 ]
 
 

@@ -123,7 +123,8 @@ class Edge:
             raise Problem(429, "the quota of customers a minute is used up", headers=retry, reason="quota")
         call = Call(asker.name, asker.tasks)
         line = self.long if row.heavy or customers > FEW_CUSTOMERS else self.quick
-        return Reply(await line.answer(lambda: self._made(row, asked, call)), JSON)
+        made = await line.answer(lambda: self._made(row, asked, call), gone=lambda: _hung_up(receive))
+        return Reply(made, JSON)
 
     async def _asker(self, row: Route | System, scope: Scope) -> Asker:
         try:
@@ -196,6 +197,12 @@ def _unforeseen(error: Exception) -> Problem:
     log.error("a request failed: %s at %s%s", type(error).__name__, where, said)
     metrics.refused("internal_error")
     return Problem(500, "the request could not be answered; nothing was changed")
+
+
+async def _hung_up(receive: Receive) -> None:
+    """Return when whoever asked has gone; what else comes is passed over."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _body(scope: Scope, receive: Receive) -> bytes:

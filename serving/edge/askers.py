@@ -25,6 +25,7 @@ import typer
 
 from features.command import run
 from features.errors import PropensityError
+from features.home import var
 from serving.call import ROLES, Role
 
 __all__ = ["Asker", "Closed", "Stored", "TokenFile", "Unsafe", "from_environment", "token_file"]
@@ -125,7 +126,7 @@ class TokenFile:
 
 def token_file() -> Path:
     """Where tokens are kept: `PROPENSITY_TOKENS`, or `var/tokens.json`."""
-    return Path(os.environ.get("PROPENSITY_TOKENS") or "var/tokens.json")
+    return Path(os.environ.get("PROPENSITY_TOKENS") or var() / "tokens.json")
 
 
 def read(file: Path) -> list[Stored]:

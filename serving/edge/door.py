@@ -9,7 +9,9 @@ import base64
 import binascii
 import ipaddress
 import os
+from collections import deque
 from collections.abc import Iterable
+from time import monotonic
 from typing import Any
 
 from serving.call import ROLES
@@ -19,6 +21,8 @@ from serving.edge.problem import Problem
 __all__ = ["Door", "is_loopback"]
 
 LONGEST = 8_192
+pause = asyncio.sleep
+FAILURES, WITHIN_S, PAUSE_S = 10, 60.0, 1.0
 BEARER = 'Bearer realm="propensity"'
 BASIC = 'Basic realm="propensity", charset="UTF-8"'
 
@@ -28,6 +32,7 @@ class Door:
 
     def __init__(self, tokens: TokenFile | None, keys: Any = None) -> None:
         self.tokens, self.keys = tokens, keys
+        self._failed: deque[float] = deque(maxlen=FAILURES)
         self._development = Asker("development", ROLES)
 
     @classmethod
@@ -55,7 +60,8 @@ class Door:
         return self.tokens is None and self.keys is None
 
     async def asker(self, headers: Iterable[tuple[bytes, bytes]], *, page: bool = False) -> Asker:
-        """Who asks. Raises `Problem` 401."""
+        """Who asks. Raises `Problem` 401; after ten failures within a minute, whoever's, only after a pause. Whoever has a token
+        that counts never waits."""
         if self.is_open:
             return self._development
         given = [value for name, value in headers if name == b"authorization"]
@@ -66,6 +72,7 @@ class Door:
                 await asyncio.to_thread(self.keys.renew)
             found = self.keys.asker(token)
         if found is None:
+            await self._slow_down()
             raise Problem(
                 401,
                 "ask with `Authorization: Bearer TOKEN`",
@@ -73,6 +80,13 @@ class Door:
                 reason="unauthenticated",
             )
         return found
+
+    async def _slow_down(self) -> None:
+        now = monotonic()
+        many = len(self._failed) == FAILURES and now - self._failed[0] < WITHIN_S
+        self._failed.append(now)
+        if many:
+            await pause(PAUSE_S)
 
 
 def _token(given: bytes) -> bytes:

@@ -6,11 +6,12 @@ in are answered in time (load shedding by expected delay, as against by a fixed 
 """
 
 import asyncio
+import contextlib
 import math
 import random
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -47,11 +48,14 @@ class Line:
         if self._busy and (wait_s > self.patience_s or len(self._waiting) >= self.most):
             raise _full(wait_s)
 
-    async def answer(self, work: Callable[[], Made]) -> Made:
-        """What `work` returns, made on the line's thread in its turn."""
+    async def answer(
+        self, work: Callable[[], Made], gone: Callable[[], Awaitable[None]] | None = None
+    ) -> Made:
+        """What `work` returns, made on the line's thread in its turn. `gone` returns when whoever asked has hung up: then they
+        leave the line, and no work is done for nobody."""
         self.admit()
         if self._busy:
-            await self._turn()
+            await self._turn(gone)
         self._busy = True
         begun = time.perf_counter()
         try:
@@ -60,16 +64,24 @@ class Line:
             self._took_s += SMOOTHING * (time.perf_counter() - begun - self._took_s)
             self._next()
 
-    async def _turn(self) -> None:
+    async def _turn(self, gone: Callable[[], Awaitable[None]] | None) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         joined = time.perf_counter()
+        leaves = asyncio.ensure_future(_leave(turn, gone)) if gone else None
         try:
             await turn
         except asyncio.CancelledError:
+            with contextlib.suppress(ValueError):  # its turn has come already
+                self._waiting.remove(turn)
+            if leaves and leaves.done():
+                raise Problem(400, "the request ended early", reason="hung_up") from None
             if turn.done() and not turn.cancelled():
                 self._next()
             raise
+        finally:
+            if leaves:
+                leaves.cancel()
         if time.perf_counter() - joined > 2 * self.patience_s:  # answers take longer than was expected
             self._next()
             raise _full(self.expected_wait_s)
@@ -82,6 +94,11 @@ class Line:
                 turn.set_result(None)
                 return
         self._busy = False
+
+
+async def _leave(turn: asyncio.Future[None], gone: Callable[[], Awaitable[None]]) -> None:
+    await gone()
+    turn.cancel()
 
 
 def _full(wait_s: float) -> Problem:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["ask", "free_port", "serve_command", "serving"]
+__all__ = ["ask", "free_port", "serve_command", "serving", "wait_until_ready"]
 
 
 def ask(port: int, path: str, body: object = None) -> tuple[int, str]:
@@ -60,14 +60,16 @@ def serving(
         ) as server,
     ):
         try:
-            _wait_until_ready(port, time.monotonic() + seconds)
+            wait_until_ready(port, seconds)
             yield port
         finally:
             server.terminate()
             server.wait(timeout=60)
 
 
-def _wait_until_ready(port: int, deadline: float) -> None:
+def wait_until_ready(port: int, seconds: float) -> None:
+    """Return once the service is ready. Raises `TimeoutError`."""
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
             if ask(port, "/readyz")[0] == 200:

@@ -1,5 +1,6 @@
 """Who may ask: every route for every role, tokens of every odd kind, quotas, revocation, and starts that are refused."""
 
+import asyncio
 import base64
 import json
 import os
@@ -22,6 +23,7 @@ from serving.call import ROLES
 from serving.edge import askers, jwt_askers
 from serving.edge.askers import Asker, TokenFile, Unsafe, token_file
 from serving.edge.door import Door, is_loopback
+from serving.edge.problem import Problem
 from serving.edge.system import SYSTEM
 from serving.edge.table import full_path
 from serving.routes import ROUTES
@@ -50,6 +52,11 @@ GET  /v1/filters                                 x      x         x
 GET  /v1/drift                                   x      x         x          x
 GET  /console                                    x      x         x          x
 """
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.edge.door.PAUSE_S", 0.0)
 
 
 def declared() -> dict[str, set[str]]:
@@ -126,6 +133,35 @@ def test_every_odd_token_gets_the_same_401() -> None:
     assert len(bodies) == 1
     assert asking.get(f"/v1/numbers/1?access_token={token}").status_code == 401
     assert asking.get("/v1/numbers/1", headers=bearer(token)).status_code == 200
+
+
+def test_after_ten_failures_others_fail_slowly_and_a_token_that_counts_never_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    token, now, slept = make("crm-1"), 1_000.0, list[float]()
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr("serving.edge.door.pause", sleep)
+    monkeypatch.setattr("serving.edge.door.monotonic", lambda: now)
+    at = door()
+
+    def fails() -> None:
+        with pytest.raises(Problem, match="Bearer"):
+            asyncio.run(at.asker([(b"authorization", b"Bearer wrong")]))
+
+    for _ in range(10):
+        fails()
+    assert slept == []
+    monkeypatch.setattr("serving.edge.door.PAUSE_S", 1.0)
+    fails()
+    assert slept == [1.0]
+    assert asyncio.run(at.asker([(b"authorization", f"Bearer {token}".encode())])).name == "crm-1"
+    assert slept == [1.0]
+    now += 61.0
+    fails()
+    assert slept == [1.0]
 
 
 def test_tasks_of_a_token_narrow_what_it_asks() -> None:
