@@ -109,8 +109,9 @@ def test_ten_thousand_customers_by_all_tasks(
     there = there.sort_by([("customer_id", "ascending"), ("task", "ascending")])
     here = here.sort_by([("customer_id", "ascending"), ("task", "ascending")])
     assert there.column_names == COLUMNS
-    assert len(there) == len(here) > 3 * CUSTOMERS
-    assert set(here["task"].to_pylist()) == tasks
+    assert len(there) == len(here) > 2 * CUSTOMERS
+    # On some days nobody was contacted.
+    assert tasks - set(here["task"].to_pylist()) <= {"redemption", "response"}
     for name in ("customer_id", "task", "probability", "grade", "model_version", "horizon_days", "as_of"):
         assert there[name].to_pylist() == here[name].to_pylist(), name
     for column, parts in (("outlook", ("outcome", "horizon_days", "probability")), ("reasons", SAID)):

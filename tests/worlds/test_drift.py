@@ -33,7 +33,7 @@ END = datetime(WORLD.end.year, WORLD.end.month, WORLD.end.day)
 LAST = END - timedelta(days=224)  # late touchpoints: what is told of the last weeks is not complete
 PLANNED = Plan(
     tuple(LAST - timedelta(days=days) for days in (416, 388, 360)),
-    (LAST - timedelta(days=180),),
+    (LAST - timedelta(days=208), LAST - timedelta(days=180)),
     (LAST - timedelta(days=28), LAST),
     "in time",
 )

@@ -1,6 +1,7 @@
 """Load: one at a time per line, a bounded wait, refusals that cost next to nothing and say when to come back."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -72,10 +73,10 @@ def test_no_work_is_done_for_those_who_hung_up() -> None:
     async def half_hang_up() -> tuple[list[int], list[Any]]:
         line = Line("t", patience_s=10, most=100, first_guess_s=0.0)
         made: list[int] = []
-        hung_up, stays = asyncio.Event(), asyncio.Event()
+        hung_up, stays, seen = asyncio.Event(), asyncio.Event(), threading.Event()
 
         def work(n: int) -> Callable[[], None]:
-            return lambda: (time.sleep(0.05) if n == 0 else None, made.append(n))[1]
+            return lambda: (seen.wait(60) if n == 0 else None, made.append(n))[1]
 
         asked = [
             asyncio.create_task(line.answer(work(n), (hung_up if n % 2 else stays).wait))  # type: ignore[arg-type]
@@ -83,8 +84,9 @@ def test_no_work_is_done_for_those_who_hung_up() -> None:
         ]
         await asyncio.sleep(0.01)
         hung_up.set()
-        await asyncio.sleep(0.01)
+        await asyncio.gather(*asked[1::2], return_exceptions=True)
         assert len(line) == 10
+        seen.set()
         answers = await asyncio.gather(*asked, return_exceptions=True)
         assert len(line) == 0
         return made, answers
