@@ -60,7 +60,7 @@ class Plan:
 
     def parts(self, customer_ids: pd.Series, as_of: pd.Series) -> pd.Series:
         """Each moment's part: fit, calibrate, test, or null for a moment that serves none."""
-        share = customer_ids.map(share_of)
+        share = customer_ids.map(share_of).astype("float64")  # of nobody, too
         aside = share * 997 % 1 < CALIBRATION_SHARE  # a second draw, independent of the first
         if self.held_out is not None:
             tested = customer_ids.isin(self.held_out)
