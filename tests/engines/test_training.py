@@ -13,8 +13,8 @@ from features.errors import BadData, NoRegistry, TrialsFailed
 from features.sample import of_customers
 from features.warehouse import connect
 from tests.training.test_search import DATES, NAMES, TASK, moments, sought
-from training import dataset as sets
 from training import registry, spark_study
+from training import task as tasks
 from training.dataset import dataset
 from training.search import Study, inner
 from training.spark_study import search_on_spark
@@ -28,7 +28,9 @@ EVERY = 40  # Each feature is compared on each engine elsewhere; here some of al
 def test_the_sample_from_spark_is_that_from_the_folder_and_nothing_else_comes_back(
     spark: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sets, "available", lambda warehouse: feature_set.available(warehouse)[::EVERY])
+    monkeypatch.setattr(
+        tasks, "available", lambda *asked, **how: feature_set.available(*asked, **how)[::EVERY]
+    )
     fetched: list[int] = []
     honest = Spark.to_pyarrow
 
@@ -48,7 +50,7 @@ def test_the_sample_from_spark_is_that_from_the_folder_and_nothing_else_comes_ba
     pd.testing.assert_frame_equal(there.frame, here.frame)
     pd.testing.assert_frame_equal(there.excluded, here.excluded, check_dtype=False)
     assert 0 < there.share == here.share < 1
-    assert 100 < len(there.frame) == max(fetched)
+    assert 50 < len(there.frame) == max(fetched)
 
 
 def test_postgres_draws_the_same_customers(published: str, folder: Path) -> None:

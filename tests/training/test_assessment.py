@@ -1,21 +1,14 @@
-"""What a score may be used for, on what it rests and which columns it reads: declared, checked on the scan, judged at the gate."""
+"""What a score may be used for, on what it rests and which columns it reads: declared, and judged at the gate."""
 
-import json
-import re
 from dataclasses import replace
 
 import msgspec
 import pytest
 
-from features import timeline
-from features.cohorts import everyone
 from features.consent import needed_for
-from features.feature import Feature
-from features.feature_set import FEATURES, available
+from features.feature_set import FEATURES
 from features.lawful import columns_read, undeclared
-from features.planner import compute
 from features.sources import CANONICAL
-from features.timeline import midnight
 from features.warehouse import Warehouse, in_memory
 from training.card import Card
 from training.gates import lawful
@@ -55,44 +48,6 @@ def test_a_sensitive_column_is_read_by_a_task_that_says_why_and_by_no_other(ever
     assert not any(feature.sensitive for feature in task.features(everything))
     saying = replace(task, sensitive={"customers.sex": "to see whether the list is fair"})
     assert [f.name for f in saying.features(everything) if f.sensitive] == ["sex"]
-
-
-@pytest.mark.slow
-def test_the_scan_reads_the_columns_that_were_declared_and_no_others(everything: Warehouse) -> None:
-    """As DuckDB's own plan tells: the columns that each scan of a source projects or filters by."""
-    features = available(everything)
-    moments = everyone(everything, [midnight("2024-01-01")])
-    for source in CANONICAL:
-        mine: list[Feature] = [feature for feature in features if feature.sources == {source}]
-        if not mine:
-            continue
-        asked = compute(moments, {f.name: f.definition for f in mine}, everything.tables, timeline.past)
-        declared = {name.split(".")[1] for name in columns_read(mine)} | ALWAYS | {CANONICAL[source].key}
-        found = scanned(everything, asked, source)
-        assert found <= declared, source
-        assert not {name for name in found if CANONICAL[source][name].sensitive}
-
-
-def scanned(warehouse: Warehouse, asked: object, source: str) -> set[str]:
-    sql = str(warehouse.engine.compile(asked))
-    ((_, plan),) = warehouse.engine.raw_sql(f"EXPLAIN (FORMAT json) {sql}").fetchall()
-    found: set[str] = set()
-
-    def walk(node: dict) -> None:  # type: ignore[type-arg]
-        told = node.get("extra_info", {})
-        if re.fullmatch(rf"(memory\.main\.)?{source}", str(told.get("Table", "")).replace('"', "")):
-            projected = told.get("Projections", [])
-            found.update([projected] if isinstance(projected, str) else projected)
-            filters = told.get("Filters", [])
-            words = " ".join([filters] if isinstance(filters, str) else filters)
-            found.update(name for name in CANONICAL[source].column_names if re.search(rf"\b{name}\b", words))
-        for child in node.get("children", []):
-            walk(child)
-
-    for node in json.loads(plan):
-        walk(node)
-    assert found, f"the plan names no scan of {source}"
-    return found
 
 
 def verdict(card: Card) -> str:
