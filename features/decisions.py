@@ -75,17 +75,19 @@ class Decisions:
         if not self.ledger.begun and not self.ledger.file.exists():
             return {}  # nobody has decided anything yet
         with self._lock:
-            for one in self.ledger.news():
-                if one.key != self._pseudonyms.name:
-                    raise LedgerUnreadable(
-                        f"{self.ledger.file} was written under another pseudonym key; restore the key"
-                    )
+            for one in self.ledger.news(self._require_key):
                 self._held[one.who, one.task] = one
             held = self._held
         if not held:
             return {}
         found = ((customer, held.get((self._pseudonyms.of(customer), task))) for customer in customer_ids)
         return {customer: one for customer, one in found if one and one.decision != "settled"}
+
+    def _require_key(self, one: Decided) -> None:
+        if one.key != self._pseudonyms.name:
+            raise LedgerUnreadable(
+                f"{self.ledger.file} was written under another pseudonym key; restore the key"
+            )
 
     @cached_property
     def _pseudonyms(self) -> Pseudonyms:

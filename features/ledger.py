@@ -2,7 +2,7 @@
 
     ledger = Ledger.open(folder / "consents.ledger", Told)
     ledger.add(Told(...))          on the disk when it returns
-    ledger.news()                  what was added since one last asked; a few microseconds when nothing was
+    ledger.news(require)           what was added since one last asked; a few microseconds when nothing was
 
 A line is a CRC-32 and a fact as JSON. A ledger that was there and is gone, has shrunk, or holds a line that is not as it was
 written cannot be read, and then nobody may act as if nothing had been told.
@@ -12,7 +12,7 @@ import fcntl
 import os
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -67,8 +67,9 @@ class Ledger(Generic[Fact]):
         except OSError as error:
             raise self._unreadable(error.strerror or "") from error
 
-    def news(self) -> list[Fact]:
-        """The facts added since the last call. Raises `LedgerUnreadable`, now and ever after, when the ledger is damaged."""
+    def news(self, require: Callable[[Fact], None]) -> list[Fact]:
+        """The facts added since the last call, each of which `require` lets pass or raises. Raises `LedgerUnreadable` when the
+        ledger is damaged. Whatever raises, the same facts are news again: no later call passes over what this one refused."""
         try:
             size = self.file.stat().st_size
             if size == self._read_to:
@@ -83,6 +84,8 @@ class Ledger(Generic[Fact]):
                 if not begun and lines and lines.pop(0) + b"\n" != HEAD:
                     raise self._unreadable("it does not begin as one")
                 found = [self._fact(line) for line in lines]
+                for fact in found:
+                    require(fact)
                 self._read_to = begun + (len(whole) + 1 if whole else 0)
                 return found
         except OSError as error:

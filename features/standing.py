@@ -142,10 +142,9 @@ class Standing:
         if not self.ledger.begun and not self.ledger.file.exists():
             return NOTHING
         with self._lock:
-            if news := self.ledger.news():
+            if news := self.ledger.news(self._require_key):
                 no = dict(self._taken.no)
                 for told in news:
-                    self._require_key(told)
                     no[told.who] = _after(no.get(told.who, {}), told)
                 self._taken = Taken({who: states for who, states in no.items() if states}, self.pseudonyms)
             return self._taken

@@ -8,9 +8,10 @@ import pytest
 
 from features.audit import verify
 from features.audit.verify import records
+from features.decisions import Decided, Decisions
 from features.errors import LedgerUnreadable, NotAudited
 from features.home import anchors_folder, audit_folder, ledgers_folder
-from features.ledger import HEAD
+from features.ledger import HEAD, Ledger
 from features.standing import ERASED, Standing, Told
 
 
@@ -114,8 +115,18 @@ def test_another_pseudonym_key_is_noticed_rather_than_letting_everybody_pass() -
     Standing.here().tell([("a", "marketing", "withdrawn")], "crm")
     Path("var/pseudonym.key").unlink()
     fresh = Standing(type(Standing.here().ledger)(ledger_file(), Told))
-    with pytest.raises(LedgerUnreadable, match="another pseudonym key"):
-        fresh.refusals(["a"], "marketing")
+    for _ in range(2):  # who asks again is not let pass either
+        with pytest.raises(LedgerUnreadable, match="another pseudonym key"):
+            fresh.refusals(["a"], "marketing")
+
+
+def test_decisions_under_another_key_are_noticed_however_often_one_asks() -> None:
+    Decisions.here().tell([("a", "churn", "contested")], "an adviser")
+    Path("var/pseudonym.key").unlink()
+    fresh = Decisions(Ledger(Decisions.here().ledger.file, Decided))
+    for _ in range(2):
+        with pytest.raises(LedgerUnreadable, match="another pseudonym key"):
+            fresh.of(["a"], "churn")
 
 
 @pytest.mark.parametrize("seed", range(5))
