@@ -94,7 +94,8 @@ def crossed(fitted_on: pd.DataFrame, calibrated_on: pd.DataFrame) -> bool:
 def calibrated_at(fitted_on: pd.DataFrame, calibrated_on: pd.DataFrame) -> list[datetime]:
     """The dates whose rows calibrate a model of these parts: the latest, as many as hold enough outcomes of each kind, and
     enough rows without any."""
-    rows = pd.concat([fitted_on, calibrated_on]) if crossed(fitted_on, calibrated_on) else calibrated_on
+    parts = [fitted_on, calibrated_on] if crossed(fitted_on, calibrated_on) else [calibrated_on]
+    rows = pd.concat([part[["as_of", "kind"]] for part in parts])
     held = pd.crosstab(rows["as_of"], rows["kind"]).sort_index()
     back = held[::-1].cumsum().min(axis=1).to_numpy()
     enough = max(int(np.searchsorted(back, FEWEST_OUTCOMES)) + 1, FEWEST_DATES)
