@@ -1,6 +1,8 @@
 """A small invented shop: customers who allow everything, order at their own pace and drift away at their own time."""
 
 import os
+import subprocess
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from training.plan import plan
 from training.tasks import task_named
 from training.train import train
 
-__all__ = ["BEGIN", "END", "customers_and_orders", "open_shop"]
+__all__ = ["BEGIN", "END", "customers_and_orders", "open_shop", "open_shop_elsewhere"]
 
 BEGIN = np.datetime64("2022-01-01T00:00:00", "s")
 DAYS = 900
@@ -83,3 +85,9 @@ def open_shop(folder: Path) -> Path:
     finally:
         os.chdir(here)
     return folder
+
+
+def open_shop_elsewhere(folder: Path) -> None:
+    """The same in a process of its own: whoever forks afterwards has no threads of LightGBM to lose."""
+    making = f"from tests.shop import open_shop; from pathlib import Path; open_shop(Path({str(folder)!r}))"
+    subprocess.run([sys.executable, "-c", making], check=True, stderr=subprocess.DEVNULL)

@@ -6,8 +6,6 @@ python -m tests.faults.consents --runs 50 --withdrawals 500        (make faults)
 import os
 import random
 import shutil
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -27,7 +25,7 @@ from features.warehouse import Warehouse
 from serving.batch import batch
 from serving.runs import folder
 from tests.faults.runs import nights_ready
-from tests.shop import END
+from tests.shop import END, open_shop_elsewhere
 
 __all__ = ["named_in", "withdrawn_meanwhile"]
 
@@ -101,8 +99,7 @@ def main(
         if shop:
             shutil.copytree(shop / "var", scratch / "var", symlinks=True)
         else:
-            making = f"from tests.shop import open_shop; from pathlib import Path; open_shop(Path({place!r}))"
-            subprocess.run([sys.executable, "-c", making], check=True, stderr=subprocess.DEVNULL)
+            open_shop_elsewhere(scratch)
         os.chdir(scratch)
         counted: dict[str, int] = {}
         with nights_ready(scratch) as warehouse:

@@ -21,6 +21,7 @@ from serving.privacy import erase, finish
 from serving.privacy.erasure import unfinished
 from serving.runs import runs, verify
 from tests.serving.canaries import CANARIES, traces, words_of
+from tests.shop import open_shop_elsewhere
 
 __all__ = ["killed"]
 
@@ -90,10 +91,7 @@ def main(
         if not shop:
             shop = scratch / "shop"
             shop.mkdir()
-            making = (
-                f"from tests.shop import open_shop; from pathlib import Path; open_shop(Path({str(shop)!r}))"
-            )
-            subprocess.run([sys.executable, "-c", making], check=True, stderr=subprocess.DEVNULL)
+            open_shop_elsewhere(shop)
         template, here = scratch / "template", scratch / "here"
         living = (
             "import os; from pathlib import Path; from tests.serving.canaries import lived_in; "

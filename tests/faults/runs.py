@@ -11,7 +11,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -35,7 +34,7 @@ from features.warehouse import Warehouse, connect
 from serving.batch import batch
 from serving.runs import Run, current, folder
 from tests.serving.nights import night
-from tests.shop import END
+from tests.shop import END, open_shop_elsewhere
 from training import registry
 
 __all__ = ["failing_calls", "flips", "kills", "nights_ready", "polled"]
@@ -265,8 +264,7 @@ def main(
         if shop:
             shutil.copytree(shop / "var", scratch / "var", symlinks=True)
         else:
-            making = f"from tests.shop import open_shop; from pathlib import Path; open_shop(Path({place!r}))"
-            subprocess.run([sys.executable, "-c", making], check=True, stderr=subprocess.DEVNULL)
+            open_shop_elsewhere(scratch)
         os.chdir(scratch)
         with nights_ready(scratch) as warehouse:
             print(f"kills: {kills(warehouse, scratch, kill, seed)}", flush=True)

@@ -46,7 +46,8 @@ def environment(bento: Path, folder: Path) -> Path:
     python = folder / "bin" / "python"
     wanted = folder / "requirements.txt"
     locked = (bento / "env/python/requirements.txt").read_text().splitlines()
-    wanted.write_text("\n".join(line for line in locked if not line.startswith("--index-url")))
+    # Options of the lock say where the packages were found when it was made; here they may be elsewhere.
+    wanted.write_text("\n".join(line for line in locked if not line.startswith("--")))
     subprocess.run([python, "-m", "pip", "install", "-q", "-r", wanted], check=True)
     return python
 

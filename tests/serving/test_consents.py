@@ -1,7 +1,5 @@
 """Who does not allow it has no score, whichever way one asks, as soon as they have said so; and a run that is published names none."""
 
-import shutil
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +18,17 @@ from serving.contract.scores import Score
 from serving.contract.words import Told
 from serving.desk import Desk
 from serving.runs import Run, folder
-from serving.score_log import ScoreLog
-from serving.scorer import Scorer
 from tests.faults.consents import named_in, withdrawn_meanwhile
 from tests.shop import END
-from training import registry
 
-NOW = datetime(2024, 6, 19, 12, tzinfo=UTC)
 AS_OF = "2024-06-19T00:00:00Z"
 WHY = Told("withdrew the consent for marketing", "已撤回用于营销的同意")
 WHO = "C00001"
 
 
 @pytest.fixture
-def desk(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    """A desk in a shop of one's own."""
-    shutil.copytree(shop / "var", tmp_path / "shop/var", symlinks=True)
-    monkeypatch.chdir(tmp_path / "shop")
-    scorers = {champion.task: Scorer(champion) for champion in registry.champions()}
-    return Desk(scorers, Path("var/features"), ScoreLog(Path("var/score-log")), lambda: NOW)
+def desk(own_desk: Desk) -> Desk:
+    return own_desk
 
 
 def tell(desk: Desk, state: str = "withdrawn", purpose: str = "marketing", who: str = WHO) -> None:

@@ -1,9 +1,5 @@
 """A person overrules: whatever is said about the customer and task from then on says so, until it is settled."""
 
-import shutil
-from datetime import UTC, datetime
-from pathlib import Path
-
 import msgspec
 import pyarrow as pa
 import pytest
@@ -17,21 +13,14 @@ from serving.batch import batch
 from serving.contract.decisions import DecisionsRequest
 from serving.contract.events import EventsRequest
 from serving.desk import Desk
-from serving.score_log import ScoreLog
-from serving.scorer import Scorer
 from tests.shop import END
-from training import registry
 
-NOW = datetime(2024, 6, 19, 12, tzinfo=UTC)
 WHO, OTHER = "C00001", "C00002"
 
 
 @pytest.fixture
-def desk(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    shutil.copytree(shop / "var", tmp_path / "shop/var", symlinks=True)
-    monkeypatch.chdir(tmp_path / "shop")
-    scorers = {champion.task: Scorer(champion) for champion in registry.champions()}
-    return Desk(scorers, Path("var/features"), ScoreLog(Path("var/score-log")), lambda: NOW)
+def desk(own_desk: Desk) -> Desk:
+    return own_desk
 
 
 def decide(desk: Desk, decision: str, task: str = "churn") -> None:

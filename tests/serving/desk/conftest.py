@@ -1,6 +1,5 @@
 """A desk in the shop, with a log of its own and a clock that stands still."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -8,9 +7,8 @@ import pytest
 from serving.desk import Desk
 from serving.score_log import ScoreLog
 from serving.scorer import Scorer
+from tests.serving.conftest import NOW
 from training import registry
-
-NOW = datetime(2024, 6, 19, 12, tzinfo=UTC)
 
 
 @pytest.fixture(scope="session")
