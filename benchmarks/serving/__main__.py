@@ -17,7 +17,7 @@ import psutil
 import typer
 
 from benchmarks.record import record, write
-from benchmarks.serving.load import Load, closed_loop
+from benchmarks.serving.load import Load, closed_loop, open_loop
 from benchmarks.serving.peers import TASK
 from features import nightly
 from features.command import run
@@ -83,6 +83,37 @@ def bodies(ids: list[str], size: int) -> Callable[[int], bytes]:
     return body
 
 
+def posted(ids: list[str], events: int) -> Callable[[int], bytes]:
+    """Questions about one customer with so many orders of before the moment asked about."""
+
+    def body(n: int) -> bytes:
+        luck = random.Random(n)
+        orders = [
+            {
+                "order_id": f"posted-{n}-{place}",
+                "happened_at": f"202{luck.randint(2, 3)}-{luck.randint(1, 12):02}-{luck.randint(1, 28):02}T12:00:00Z",
+                "kind": "order",
+                "quantity": luck.randint(1, 5),
+                "amount_cents": luck.randint(1_000, 50_000),
+            }
+            for place in range(events)
+        ]
+        asked = {
+            "customer_id": luck.choice(ids),
+            "as_of": "2024-06-19T12:00:00Z",
+            "events": {"orders": orders},
+        }
+        return json.dumps(asked | {"tasks": [TASK]}).encode()
+
+    return body
+
+
+def processor_s(process: psutil.Process) -> float:
+    """What a server and its workers have used so far."""
+    times = [one.cpu_times() for one in [process, *process.children(recursive=True)]]
+    return float(sum(one.user + one.system for one in times))
+
+
 @app.command()
 def main(
     folder: Annotated[
@@ -125,8 +156,51 @@ def main(
                 "worker MB": [worker_megabytes(process)],
             }
         record("serving", f"One worker each, 8 clients, {rounds} rounds of {seconds:g} s", rows)
+        _events(servers["ours"], ids, rounds, seconds)
+        _at_rates(servers, one, by_id, seconds)
         if crowd:
             _crowded(servers["ours"], one, by_id["ours"], crowd, crowd_seconds)
+
+
+def _events(server: tuple[int, float, psutil.Process], ids: list[str], rounds: int, seconds: float) -> None:
+    """Posted events, which no peer answers: alone for the time of one, eight at once for how many."""
+    port, _, process = server
+    body, path = posted(ids, 200), "/v1/scores/events"
+    closed_loop(port, body, 1, 1.0, path=path)
+    alone, many, spent = [], [], []
+    for _ in range(rounds):
+        alone.append(closed_loop(port, body, 1, seconds, path=path))
+        before = processor_s(process)
+        many.append(closed_loop(port, body, 8, seconds, path=path))
+        spent.append((processor_s(process) - before) / max(len(many[-1].took.get(200, ())), 1))
+    rows = {
+        "ours": {
+            "p50 ms": [1e3 * load.percentile(50) for load in alone],
+            "p99 ms": [1e3 * load.percentile(99) for load in alone],
+            "8 clients, requests/s": [load.per_second for load in many],
+            "processor ms each": [1e3 * one for one in spent],
+        }
+    }
+    record("serving-events", "200 posted events beside the stored history, one task", rows)
+
+
+def _at_rates(
+    servers: dict[str, tuple[int, float, psutil.Process]],
+    body: Callable[[int], bytes],
+    by_id: dict[str, list[Load]],
+    seconds: float,
+) -> None:
+    """By id at a quarter and at half of what bare Starlette can do."""
+    peak = max(load.per_second for load in by_id["bare Starlette"])
+    rows: dict[str, dict[str, list[float]]] = {name: {} for name in servers}
+    for share in (0.25, 0.5):
+        for name, (port, _, _) in servers.items():
+            load = open_loop(port, body, peak * share, seconds)
+            every = sum(load.statuses.values())
+            rows[name][f"{share:.0%}: p50 ms"] = [1e3 * load.percentile(50)]
+            rows[name][f"{share:.0%}: p99 ms"] = [1e3 * load.percentile(99)]
+            rows[name][f"{share:.0%}: answered"] = [load.statuses.get(200, 0) / max(every, 1)]
+    record("serving-open", f"Open loop by id, at shares of bare Starlette's {peak:,.0f} requests/s", rows)
 
 
 def _crowded(

@@ -1,4 +1,8 @@
-"""Clients: closed loops over kept connections, on plain sockets so that they cost little beside the server."""
+"""Clients on plain sockets, so that they cost little beside the server.
+
+closed_loop     so many ask one after another: what a server can do
+open_loop       questions come at a rate, whether the one before was answered or not: what those who ask see
+"""
 
 import asyncio
 import time
@@ -8,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["Load", "closed_loop"]
+__all__ = ["Load", "closed_loop", "open_loop"]
 
 
 @dataclass
@@ -36,23 +40,75 @@ class Load:
 
 
 def closed_loop(
-    port: int, body: Callable[[int], bytes], clients: int, seconds: float, patient: bool = True
+    port: int,
+    body: Callable[[int], bytes],
+    clients: int,
+    seconds: float,
+    patient: bool = True,
+    path: str = "/v1/scores",
 ) -> Load:
     """`clients` ask one after another for so long; a `patient` one comes back when `Retry-After` says."""
     load = Load(seconds)
-    asyncio.run(_all(port, body, clients, seconds, patient, load))
+    asyncio.run(_all(port, body, clients, seconds, patient, load, path))
     return load
 
 
+def open_loop(
+    port: int, body: Callable[[int], bytes], per_second: float, seconds: float, path: str = "/v1/scores"
+) -> Load:
+    """Questions at random instants (Poisson), each timed from its instant, so that a server that halts is not spared."""
+    load = Load(seconds)
+    asyncio.run(_at_a_rate(port, body, per_second, seconds, load, path))
+    return load
+
+
+async def _at_a_rate(
+    port: int, body: Callable[[int], bytes], per_second: float, seconds: float, load: Load, path: str
+) -> None:
+    luck = np.random.default_rng(1)
+    instants = np.cumsum(luck.exponential(1 / per_second, int(per_second * seconds * 2)))
+    idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+    begun = time.perf_counter()
+
+    async def ask(n: int, at: float) -> None:
+        await asyncio.sleep(max(at - time.perf_counter(), 0))
+        try:
+            reader, writer = idle.pop() if idle else await asyncio.open_connection("127.0.0.1", port)
+            writer.write(_question(path, body(n)))
+            status, _ = await asyncio.wait_for(_answer(reader), 60)
+            idle.append((reader, writer))
+        except (OSError, asyncio.IncompleteReadError, TimeoutError):
+            status = 0
+        load.note(status, time.perf_counter() - at)
+
+    await asyncio.gather(*(ask(n, begun + at) for n, at in enumerate(instants[instants < seconds].tolist())))
+    for _, writer in idle:
+        writer.close()
+
+
+def _question(path: str, content: bytes) -> bytes:
+    return (
+        b"POST %s HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+        % (path.encode(), len(content))
+        + content
+    )
+
+
 async def _all(
-    port: int, body: Callable[[int], bytes], clients: int, seconds: float, patient: bool, load: Load
+    port: int,
+    body: Callable[[int], bytes],
+    clients: int,
+    seconds: float,
+    patient: bool,
+    load: Load,
+    path: str,
 ) -> None:
     end = time.perf_counter() + seconds
-    await asyncio.gather(*(_one(port, body, n, end, patient, load) for n in range(clients)))
+    await asyncio.gather(*(_one(port, body, n, end, patient, load, path) for n in range(clients)))
 
 
 async def _one(
-    port: int, body: Callable[[int], bytes], number: int, end: float, patient: bool, load: Load
+    port: int, body: Callable[[int], bytes], number: int, end: float, patient: bool, load: Load, path: str
 ) -> None:
     reader = writer = None
     n = number * 7_919
@@ -63,11 +119,7 @@ async def _one(
         try:
             if writer is None or reader is None:
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            content = body(n)
-            writer.write(
-                b"POST /v1/scores HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
-                b"content-length: %d\r\n\r\n" % len(content) + content
-            )
+            writer.write(_question(path, body(n)))
             status, wait = await asyncio.wait_for(_answer(reader), 60)
             load.note(status, time.perf_counter() - begun)
         except (OSError, asyncio.IncompleteReadError, TimeoutError):
