@@ -4,6 +4,7 @@ It is replaced in one step and flushed to the disk, so that a reader finds the o
 either, also after the power went.
 """
 
+import os
 from pathlib import Path
 
 from features.durable import put
@@ -21,6 +22,7 @@ def point(folder: Path, name: str, pointer: str = POINTER) -> None:
 def pointed(folder: Path, pointer: str = POINTER) -> str:
     """What the pointer names; empty when there is none."""
     try:
-        return (folder / pointer).read_text().strip()
+        with open(os.path.join(folder, pointer), "rb", buffering=0) as file:  # noqa: PTH118, PTH123  at every request
+            return file.read().decode().strip()
     except FileNotFoundError:
         return ""

@@ -23,6 +23,7 @@ __all__ = ["MOST_REASONS", "Direction", "Explainer", "Reason", "Strongest", "Wor
 MOST_REASONS = 3
 Direction = Literal["raises", "lowers"]
 ROWS_WORTH_COLUMNS = 64
+FEW = 64  # reasons: fewer are worded one by one
 
 
 class Reason(msgspec.Struct, frozen=True):
@@ -86,6 +87,10 @@ class Explainer:
         totals = np.take_along_axis(sums, order, axis=1)
         row, rank = np.nonzero(totals)
         concept, total = order[row, rank], totals[row, rank]
+        if len(row) < FEW:
+            along = np.where(self.group == concept[:, None], parts[row] * np.sign(total)[:, None], -np.inf)
+            feature = np.argmax(along, axis=1)
+            return Strongest(row, concept, feature, total, rows[row, feature])
         feature = np.empty(len(row), dtype=np.int64)
         for group in np.unique(concept):
             said, members = np.flatnonzero(concept == group), np.flatnonzero(self.group == group)
@@ -94,8 +99,12 @@ class Explainer:
         return Strongest(row, concept, feature, total, rows[row, feature])
 
     def words(self, found: Strongest) -> Words:
-        """What the reasons say; equal ones are worded once."""
+        """What the reasons say; equal ones are worded once where there are many."""
         raises = found.contribution > 0
+        if len(found) < FEW:
+            told = list(zip(found.feature.tolist(), found.value.tolist(), raises.tolist(), strict=True))
+            en, zh = ([self._sentence(*one, language) for one in told] for language in ("en", "zh"))
+            return Words(np.arange(len(told)), en, zh)
         place, en, zh = np.empty(len(found), dtype=np.int64), [], []  # type: ignore[var-annotated]
         for number in np.unique(found.feature):
             for direction in (False, True):
@@ -108,8 +117,21 @@ class Explainer:
         return Words(place, en, zh)
 
     def moves(self, found: Strongest, before: np.ndarray) -> Words:
-        """What is said of features whose value was `before` another one, or makes another difference; equal ones are worded once."""
+        """What is said of features whose value was `before` another one, or makes another difference; equal ones are worded once
+        where there are many."""
         raises = found.contribution > 0
+        if len(found) < FEW:
+            told = list(
+                zip(
+                    found.feature.tolist(),
+                    before.tolist(),
+                    found.value.tolist(),
+                    raises.tolist(),
+                    strict=True,
+                )
+            )
+            en, zh = ([self._move(*one, language) for one in told] for language in ("en", "zh"))
+            return Words(np.arange(len(told)), en, zh)
         place, en, zh = np.empty(len(found), dtype=np.int64), [], []  # type: ignore[var-annotated]
         for number in np.unique(found.feature):
             for direction in (False, True):

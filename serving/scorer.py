@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.consent import refusals
+from features.decisions import Decisions
 from features.errors import BadModel
 from features.feature_set import named
 from features.matrix import matrix, unseen
@@ -103,6 +104,11 @@ class Scorer:
     def standing(self) -> Standing | Taken:
         """What customers told since the rows were made."""
         return self._standing or Standing.here()
+
+    @cached_property
+    def decisions(self) -> Decisions:
+        """What people decided about its scores."""
+        return Decisions.here()
 
     def score(self, rows: pa.Table, *, warn: bool = True) -> Scored:
         """Probability and grade of each eligible row, in order.

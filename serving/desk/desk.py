@@ -22,7 +22,7 @@ from serving.contract.explanation import Explanation
 from serving.contract.lists import ListAnswer, ListRequest
 from serving.contract.people import DriftAnswer, FiltersAnswer, History, HistoryRequest
 from serving.contract.refusals import Refused
-from serving.contract.scores import Change, ScoresAnswer
+from serving.contract.scores import ScoresAnswer
 from serving.contract.words import Cautioned
 from serving.desk import about, explain, suppose
 from serving.desk.changes import changes
@@ -141,13 +141,15 @@ class Desk:
         champions, day = self.scorers, self.day()
         chosen = _chosen(champions, tasks, allowed)
         ids = list(dict.fromkeys(customer_ids))
-        rows = day.sheet.find(ids)
+        rows, before = day.sheet.find(ids), day.before and day.before.find(ids)
         now, found = self.clock(), []
         for task in chosen:
             scorer = champions[task]
-            seen, moved = Seen.of(scorer, rows), None
-            if day.before is not None and day.before_at is not None:
-                moved = changes(seen, Seen.of(scorer, day.before.find(seen.mine.customer_ids)), day.before_at)
+            if before is not None and day.before_at is not None:
+                seen, then = Seen.of_each(scorer, rows, before)
+                moved = changes(seen, then, day.before_at)
+            else:
+                seen, moved = Seen.of(scorer, rows), None
             found.append(Answered.of(seen, day.population(scorer), moved))
         answers = [one for each in found for one in self._logged(each, day.as_of, now).answers(ids)]
         warnings = _about_the_day(day, now, [champions[task] for task in chosen])
@@ -192,9 +194,15 @@ class Desk:
         past = self._past(asked.customer_id, asked.history, day, asked.events, as_of, now, "/events")
         rows = self._row(asked.customer_id, as_of, past, champions, day)
         found = []
+        night = day.sheet.find([asked.customer_id]) if as_of > day.as_of else None
         for task in chosen:
-            seen = Seen.of(champions[task], rows)
-            found.append(Answered.of(seen, day.population(champions[task]), self._since(seen, day, as_of)))
+            scorer = champions[task]
+            if night is not None:
+                seen, then = Seen.of_each(scorer, rows, night)
+                moved = changes(seen, then, day.as_of)
+            else:  # nothing is said of moments before the night
+                seen, moved = Seen.of(scorer, rows), None
+            found.append(Answered.of(seen, day.population(scorer), moved))
         answers = [
             one
             for each in found
@@ -247,12 +255,6 @@ class Desk:
             return minded(found, day.sheet.find([customer_id]))
         except BadData as error:
             raise Refused(422, str(error), "/events") from error
-
-    def _since(self, seen: Seen, day: Day, as_of: datetime) -> Sequence[Change | None] | None:
-        """What changed since the night; nothing is said of moments before it."""
-        if as_of <= day.as_of:
-            return None
-        return changes(seen, Seen.of(seen.scorer, day.sheet.find(seen.mine.customer_ids)), day.as_of)
 
     def _all_ranked(self, day: Day, champions: Mapping[str, Scorer], chosen: Sequence[str]) -> bool:
         return all(_ranked(day, champions[task]) for task in chosen)

@@ -4,7 +4,8 @@ An Arrow table of a few rows pays for each of its hundreds of columns as much as
 it lies, and only where it is asked for; the numbers are those of `features.matrix`, to the bit.
 """
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Container, Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -60,6 +61,8 @@ class Sheet:
 
     def blocks_of(self, places: np.ndarray) -> list[tuple[int, np.ndarray, np.ndarray]]:
         """The blocks that places lie in: (block, which of the places, where in the block)."""
+        if len(self.batches) == 1:
+            return [(0, np.arange(len(places)), places)] if len(places) else []
         block = np.searchsorted(self._begins, places, side="right") - 1
         return [
             (number, which := np.flatnonzero(block == number), places[which] - self._begins[number])
@@ -120,9 +123,16 @@ class Picked:
             if name in levels:
                 known = {word: float(n) for n, word in enumerate(levels[name])}
                 found[:, place] = [known.get(word, np.nan) for word in self.words(name)]  # type: ignore[arg-type]
+            elif len(self) == 1:
+                found[0, place] = self._number(name)
             else:
                 found[:, place] = self.numbers(name)
         return found
+
+    def _number(self, name: str) -> float:
+        """Of one row: as `numbers`, for a tenth of the time."""
+        block, _, at = self._blocks[0]
+        return self.sheet.column(block, name).number(int(at[0])) if self.has(name) else math.nan
 
     def batch(self) -> pa.RecordBatch:
         """One row, whole, or none."""
@@ -130,6 +140,10 @@ class Picked:
             return self.sheet.batches[0].slice(0, 0)
         block, _, at = self._blocks[0]
         return self.sheet.batches[block].slice(int(at[0]), 1)
+
+    def without(self, customer_ids: Container[str]) -> "Picked":
+        """The rows of the others."""
+        return self.some(np.array([one not in customer_ids for one in self.customer_ids], dtype=bool))
 
     def some(self, which: np.ndarray) -> "Picked":
         """Those of the rows for which `which` is true."""
@@ -143,14 +157,18 @@ class _Column:
     """One column of a block: its values and which of them are there, as they lie in memory."""
 
     def __init__(self, array: pa.Array) -> None:
-        self.array = array
+        self.array, self.offset = array, array.offset
         self.values: np.ndarray | None = None
         self.there: np.ndarray | None = None
+        self._value: memoryview | None = None
+        self._bits: memoryview | None = None
         kind = _kind(array.type)
         if kind is not None:
             there, values = array.buffers()
             self.values = np.frombuffer(values, kind)[array.offset :]
             self.there = None if there is None or not array.null_count else np.frombuffer(there, np.uint8)
+            self._value = None if kind == np.float16 else memoryview(self.values)
+            self._bits = None if self.there is None else memoryview(self.there)
 
     def numbers(self, at: np.ndarray) -> np.ndarray:
         if self.values is None:
@@ -158,9 +176,18 @@ class _Column:
             return np.asarray(taken.to_numpy(zero_copy_only=False))
         found: np.ndarray = self.values[at].astype(np.float64)
         if self.there is not None:
-            bit = at + self.array.offset
+            bit = at + self.offset
             found[(self.there[bit >> 3] >> (bit & 7).astype(np.uint8) & 1) == 0] = np.nan
         return found
+
+    def number(self, at: int) -> float:
+        """One value, as `numbers` has it."""
+        if self._value is None:
+            return float(self.numbers(np.array([at]))[0])
+        bit = at + self.offset
+        if self._bits is not None and not self._bits[bit >> 3] >> (bit & 7) & 1:
+            return math.nan
+        return float(self._value[at])
 
     def words(self, at: np.ndarray) -> list[str | None]:
         if len(at) == 1:

@@ -17,7 +17,6 @@ import numpy as np
 
 from features import decisions
 from features.consent import NO_CONSENT, columns_of, in_chinese
-from features.decisions import Decisions
 from features.errors import BadModel
 from features.standing import ERASED
 from features.words import CONCEPTS
@@ -60,27 +59,47 @@ class Seen:
     def of(cls, scorer: Scorer, rows: Picked) -> "Seen":
         """Raises `BadModel` rather than hand out a probability that is not a number, `LedgerUnreadable` when nobody knows what
         customers told since the night."""
-        told = scorer.standing.refusals(rows.customer_ids, scorer.card.purpose)
-        held = rows.reasons(columns_of(scorer.card.purpose, scorer.card.cohort))
-        said = [told.get(one) or why for one, why in zip(rows.customer_ids, held, strict=True)]
-        excluded = {one: why for one, why in zip(rows.customer_ids, said, strict=True) if why is not None}
-        mine = rows.some(np.array([why is None for why in said], dtype=bool))
-        card, model, width = scorer.card, scorer.model, len(scorer.features)
-        values = mine.matrix(list(card.features), card.levels, read_by(scorer).tolist())
-        if not len(mine):
-            shape = (0, len(card.horizons_days), len(card.kinds))
-            none = np.empty(0)
-            concepts = np.empty((0, len(scorer.explainer.concepts)))
-            return cls(scorer, excluded, mine, values, np.empty(shape), none, [], np.empty((0, width)), concepts, none)  # fmt: skip
-        outlook = model.outlook(values)
-        probabilities = model.propensities(outlook)
-        if not np.isfinite(probabilities).all():
-            raise BadModel(f"{scorer.task} version {scorer.version} gave a score that is not a number")
-        grades = [card.grades.grade(probability) for probability in probabilities.tolist()]
-        found = model.contributions(values)
-        parts = found[:, :-1]
-        sums = scorer.explainer.by_concept(parts)
-        return cls(scorer, excluded, mine, values, outlook, probabilities, grades, parts, sums, found[:, -1])
+        (seen,) = cls.of_each(scorer, rows)
+        return seen
+
+    @classmethod
+    def of_each(cls, scorer: Scorer, rows: Picked, *earlier: Picked) -> "list[Seen]":
+        """As `of`, and the same for `earlier` rows of those that may be scored now: the model is asked once for all of them."""
+        card, read = scorer.card, read_by(scorer).tolist()
+        excluded, mine = _allowed(scorer, rows)
+        asked = [(excluded, mine), *(_allowed(scorer, one.without(excluded)) for one in earlier)]
+        values = np.concatenate([mine.matrix(list(card.features), card.levels, read) for _, mine in asked])
+        outlook, probabilities, found = _predicted(scorer, values)
+        sums = scorer.explainer.by_concept(found[:, :-1])
+        ends = np.cumsum([len(mine) for _, mine in asked])[:-1]
+        arrays = (values, outlook, probabilities, found[:, :-1], sums, found[:, -1])
+        parts = zip(*(np.split(array, ends) for array in arrays), strict=True)
+        return [
+            cls(scorer, excluded, mine, v, o, p, [card.grades.grade(one) for one in p.tolist()], c, s, b)
+            for (excluded, mine), (v, o, p, c, s, b) in zip(asked, parts, strict=True)
+        ]
+
+
+def _allowed(scorer: Scorer, rows: Picked) -> tuple[dict[str, str], Picked]:
+    """Who may not be scored and why, and the rows of the others."""
+    told = scorer.standing.refusals(rows.customer_ids, scorer.card.purpose)
+    held = rows.reasons(columns_of(scorer.card.purpose, scorer.card.cohort))
+    said = [told.get(one) or why for one, why in zip(rows.customer_ids, held, strict=True)]
+    excluded = {one: why for one, why in zip(rows.customer_ids, said, strict=True) if why is not None}
+    return excluded, rows.without(excluded)
+
+
+def _predicted(scorer: Scorer, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Outlook, probability and contributions (with their base) of each row."""
+    card, model = scorer.card, scorer.model
+    if not len(values):
+        outlook = np.empty((0, len(card.horizons_days), len(card.kinds)))
+        return outlook, np.empty(0), np.empty((0, len(scorer.features) + 1))
+    outlook = model.outlook(values)
+    probabilities = model.propensities(outlook)
+    if not np.isfinite(probabilities).all():
+        raise BadModel(f"{scorer.task} version {scorer.version} gave a score that is not a number")
+    return outlook, probabilities, model.contributions(values)
 
 
 @dataclass(frozen=True)
@@ -142,7 +161,7 @@ class Answered:
         chances = scorer.chances(seen.outlook)
         probabilities = seen.probabilities.tolist()
         made: dict[str, Score] = {}
-        overruled = Decisions.here().of(seen.mine.customer_ids, task)
+        overruled = scorer.decisions.of(seen.mine.customer_ids, task)
         for n, customer_id in enumerate(seen.mine.customer_ids):
             made[customer_id] = Score(
                 customer_id,

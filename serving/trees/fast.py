@@ -49,7 +49,7 @@ class FastBooster:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.booster, name)
 
-    @property
+    @cached_property
     def small(self) -> bool:
         """Whether all trees are looked up whole; of larger ones LightGBM itself finds the leaf sooner."""
         return all(isinstance(tree, _Small) for tree in self._trees)

@@ -251,13 +251,13 @@ def test_a_request_sees_one_model_and_one_night_throughout(
     """Champions are swapped in the middle of every request; no answer mixes two versions."""
     old = desk.scorers
     new = {task: _copy(scorer, "2") for task, scorer in old.items()}
-    really = Seen.of.__func__  # type: ignore[attr-defined]
+    really = Seen.of_each.__func__  # type: ignore[attr-defined]
 
-    def swapping(cls: type[Seen], *given: object) -> Seen:
+    def swapping(cls: type[Seen], *given: object) -> list[Seen]:
         desk.scorers = new
         return really(cls, *given)  # type: ignore[no-any-return]
 
-    monkeypatch.setattr(Seen, "of", classmethod(swapping))
+    monkeypatch.setattr(Seen, "of_each", classmethod(swapping))
     told = desk.scores(["C00001", "C00002"])
     assert {model.version for model in told.models.values()} == {"1"}
     assert {desk.explanation(one.score_id or "").model_version for one in told.scores if one.score_id} == {
