@@ -46,7 +46,11 @@ class Live:
 
         Memory is about a kilobyte per row of `tables`. Raises `BadData` when a sum does not fit into 64 bits.
         """
-        posted = {name: table.cast(CANONICAL[name].arrow_schema) for name, table in tables.items()}
+        schemas = {name: CANONICAL[name].arrow_schema for name in tables}
+        posted = {
+            name: table if table.schema == schemas[name] else table.cast(schemas[name])
+            for name, table in tables.items()
+        }
 
         def rows_of(group: Group) -> pa.Table | None:
             return posted.get(group.source)

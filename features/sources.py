@@ -15,6 +15,7 @@ between the two still sees what was known then.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import ibis.expr.datatypes as dt
 import pyarrow as pa
@@ -77,7 +78,7 @@ class Source:
                 return candidate
         raise KeyError(f"{self.name} has no column {column!r}; it has {', '.join(self.column_names)}")
 
-    @property
+    @cached_property
     def column_names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
 
@@ -87,7 +88,7 @@ class Source:
         others = (c.name for c in self.columns if c.references == "customers" or c.name == "merged_into")
         return tuple(dict.fromkeys(("customer_id", *others)))
 
-    @property
+    @cached_property
     def arrow_schema(self) -> pa.Schema:
         return pa.schema([(c.name, c.arrow) for c in self.columns])
 

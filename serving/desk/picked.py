@@ -27,9 +27,7 @@ class Sheet:
         self.batches = [batch for batch in batches if batch.num_rows]
         self.names = frozenset(self.batches[0].schema.names) if self.batches else frozenset[str]()
         self._begins = np.cumsum([0, *(batch.num_rows for batch in self.batches)])
-        self._columns: list[dict[str, _Column]] = [
-            {name: _Column(batch.column(name)) for name in self.names} for batch in self.batches
-        ]
+        self._columns: list[dict[str, _Column]] = [{} for _ in self.batches]
 
     @cached_property
     def _ids(self) -> np.ndarray:
@@ -70,7 +68,10 @@ class Sheet:
         ]
 
     def column(self, block: int, name: str) -> "_Column":
-        return self._columns[block][name]
+        held = self._columns[block]
+        if name not in held:
+            held[name] = _Column(self.batches[block].column(name))
+        return held[name]
 
 
 class Picked:

@@ -4,13 +4,14 @@ A key that is stored or posted already, with the same values, is the same row an
 later it is a correction, and the older row counts until then.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -63,8 +64,9 @@ def past_of(
                 422, f"this deployment has no {name}; its features were never learned", f"{at}/{name}"
             )
         source = CANONICAL[name]
-        rows = [_row(source, customer_id, one, now, f"{at}/{name}/{n}") for n, one in enumerate(posted)]
-        later += sum(row["known_at"] >= as_of or row["happened_at"] >= as_of for row in rows)
+        rows = _table(source, customer_id, posted, now, f"{at}/{name}")
+        clocks = np.maximum(rows["happened_at"].to_numpy(), rows["known_at"].to_numpy())
+        later += int((clocks >= np.datetime64(as_of)).sum())
         unusual += _unusual(source, rows)
         tables[name], again = _joined(source, stored[name], rows, f"{at}/{name}")
         twice += again
@@ -98,40 +100,59 @@ def past_of(
     return Past(tables, warnings)
 
 
-def _row(source: Source, customer_id: str, event: msgspec.Struct, now: datetime, at: str) -> dict[str, Any]:
-    """An event as a row, its clocks naive UTC in whole seconds, as a load has them."""
-    row: dict[str, Any] = {name: getattr(event, name, None) for name in source.column_names}
-    row["customer_id"] = customer_id
-    if row["known_at"] is None:
-        row["known_at"] = row["happened_at"]
-    for clock in ("happened_at", "known_at"):
-        if not EARLIEST <= row[clock].astimezone(UTC) <= now + SKEW:
-            raise Refused(422, f"{clock} lies in the future, or before 1970", f"{at}/{clock}")
-    if row["known_at"] < row["happened_at"]:
-        raise Refused(422, "an event cannot be known before it happened", f"{at}/known_at")
-    for name, value in row.items():
-        if isinstance(value, datetime):
-            row[name] = value.astimezone(UTC).replace(tzinfo=None, microsecond=0)
-    return row
+def _table(
+    source: Source, customer_id: str, events: Sequence[msgspec.Struct], now: datetime, at: str
+) -> pa.Table:
+    """Events as rows of a table, their clocks naive UTC in whole seconds, as a load has them."""
+    told = {name: [getattr(event, name, None) for event in events] for name in source.column_names}
+    told["customer_id"] = [customer_id] * len(events)
+    told["known_at"] = [k or h for k, h in zip(told["known_at"], told["happened_at"], strict=True)]
+    _require_clocks(told["happened_at"], told["known_at"], now + SKEW, at)
+    columns = [
+        _seconds(told[c.name], c.arrow) if c.type == "timestamp" else pa.array(told[c.name], c.arrow)
+        for c in source.columns
+    ]
+    return pa.Table.from_arrays(columns, schema=source.arrow_schema)
 
 
-def _unusual(source: Source, rows: list[dict[str, Any]]) -> int:
-    usual = [(c.name, frozenset(c.usual)) for c in source.columns if c.usual]
-    return sum(any(row[name] is not None and row[name] not in words for name, words in usual) for row in rows)
+def _require_clocks(happened: list[datetime], known: list[datetime], latest: datetime, at: str) -> None:
+    for place, (then, told) in enumerate(zip(happened, known, strict=True)):
+        for clock, instant in (("happened_at", then), ("known_at", told)):
+            if not EARLIEST <= instant <= latest:
+                raise Refused(422, f"{clock} lies in the future, or before 1970", f"{at}/{place}/{clock}")
+        if told < then:
+            raise Refused(422, "an event cannot be known before it happened", f"{at}/{place}/known_at")
 
 
-def _joined(source: Source, stored: pa.Table, rows: list[dict[str, Any]], at: str) -> tuple[pa.Table, int]:
+def _seconds(clocks: list[datetime | None], kind: pa.DataType) -> pa.Array:
+    instants = pa.array(clocks, pa.timestamp("us", "UTC"))
+    counted = instants.cast(pa.int64()).fill_null(0).to_numpy()
+    return pa.array(counted - counted % 1_000_000, mask=instants.is_null().to_numpy(False)).cast(kind)
+
+
+def _unusual(source: Source, rows: pa.Table) -> int:
+    """How many rows hold a word that their source does not declare."""
+    odd = np.zeros(len(rows), dtype=bool)
+    for column in source.columns:
+        if column.usual:
+            words = rows[column.name]
+            known = pc.or_(pc.is_in(words, pa.array(column.usual)), pc.is_null(words))
+            odd |= ~known.to_numpy()
+    return int(odd.sum())
+
+
+def _joined(source: Source, stored: pa.Table, posted: pa.Table, at: str) -> tuple[pa.Table, int]:
     """Stored and posted rows, and how many of the posted say nothing new."""
-    keys = [row[source.key] for row in rows]
-    known = stored.filter(pc.is_in(stored[source.key], pa.array(keys, pa.string())))
-    if not len(known) and len(set(keys)) == len(keys):
-        return pa.concat_tables([stored, _table(source, rows)]), 0
-    others = stored.filter(pc.invert(pc.is_in(stored[source.key], pa.array(keys, pa.string()))))
+    keys = posted[source.key].combine_chunks()
+    shared = pc.is_in(stored[source.key], keys)
+    if pc.count_distinct(keys).as_py() == len(keys) and not pc.any(shared).as_py():
+        return pa.concat_tables([stored, posted]), 0
+    known, others = stored.filter(shared), stored.filter(pc.invert(shared))
     versions: dict[str, list[dict[str, Any]]] = {}
     for row in known.to_pylist():
         versions.setdefault(row[source.key], []).append(row)
     again = 0
-    for place, row in enumerate(rows):
+    for place, row in enumerate(posted.to_pylist()):
         held = versions.setdefault(row[source.key], [])
         if any(_same(row, other) for other in held):
             again += 1
@@ -144,7 +165,7 @@ def _joined(source: Source, stored: pa.Table, rows: list[dict[str, Any]], at: st
         else:
             held.append(row)
     kept = [row for held in versions.values() for row in _superseded(held)]
-    return pa.concat_tables([others, _table(source, kept)]), again
+    return pa.concat_tables([others, pa.Table.from_pylist(kept, source.arrow_schema)]), again
 
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -157,8 +178,3 @@ def _superseded(held: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for row, following in pairwise(held):
         row["superseded_at"] = following["known_at"]
     return held
-
-
-def _table(source: Source, rows: list[dict[str, Any]]) -> pa.Table:
-    columns = {c.name: pa.array([row[c.name] for row in rows], c.arrow) for c in source.columns}
-    return pa.table(columns, schema=source.arrow_schema)

@@ -26,13 +26,15 @@ Asked = TypeVar("Asked", bound=msgspec.Struct)
 
 def decoded(body: bytes, form: type[Asked]) -> Asked:
     """The struct a body holds. Raises `Problem` 400 for what is no JSON, and 422 with pointers for another form."""
-    if body.count(b"[") + body.count(b"{") > MOST_DEPTH and _depth(body) > MOST_DEPTH:
-        raise Problem(400, f"the body is nested deeper than {MOST_DEPTH}", reason="depth")
     try:
         asked = msgspec.json.decode(body, type=form)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, RecursionError) as error:  # no form is deep: what is deep is here
+        if _depth(body) > MOST_DEPTH:
+            raise Problem(400, f"the body is nested deeper than {MOST_DEPTH}", reason="depth") from None
+        if isinstance(error, RecursionError):
+            raise Problem(400, NOT_JSON, reason="not_json") from None
         raise Problem(422, NOT_OF_FORM, _errors(body, form) or [_said(error)], reason="form") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise Problem(400, NOT_JSON, reason="not_json") from None
     if twice := _twice(body):
         raise Problem(422, NOT_OF_FORM, twice, reason="form")
@@ -64,7 +66,7 @@ def _twice(body: bytes) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
 
     def noted(pairs: list[tuple[str, Any]]) -> None:
-        if len({key for key, _ in pairs}) < len(pairs):
+        if len(dict(pairs)) < len(pairs):
             found.append(("", "a key stands twice in one object"))
 
     if body.count(b":") > 1:
