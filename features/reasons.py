@@ -105,7 +105,7 @@ class Explainer:
             told = list(zip(found.feature.tolist(), found.value.tolist(), raises.tolist(), strict=True))
             en, zh = ([self._sentence(*one, language) for one in told] for language in ("en", "zh"))
             return Words(np.arange(len(told)), en, zh)
-        place, en, zh = np.empty(len(found), dtype=np.int64), [], []  # type: ignore[var-annotated]
+        place, en, zh = np.empty(len(found), dtype=np.int64), [], []
         for number in np.unique(found.feature):
             for direction in (False, True):
                 said = np.flatnonzero((found.feature == number) & (raises == direction))
@@ -132,7 +132,7 @@ class Explainer:
             )
             en, zh = ([self._move(*one, language) for one in told] for language in ("en", "zh"))
             return Words(np.arange(len(told)), en, zh)
-        place, en, zh = np.empty(len(found), dtype=np.int64), [], []  # type: ignore[var-annotated]
+        place, en, zh = np.empty(len(found), dtype=np.int64), [], []
         for number in np.unique(found.feature):
             for direction in (False, True):
                 said = np.flatnonzero((found.feature == number) & (raises == direction))
@@ -151,12 +151,14 @@ class Explainer:
         self, rows: np.ndarray, contributions: np.ndarray, most: int = MOST_REASONS
     ) -> list[list[Reason]]:
         """The strongest reasons for each of the rows, strongest first."""
-        found = self.strongest(rows, contributions, most)
+        return self.worded(self.strongest(rows, contributions, most), len(rows))
+
+    def worded(self, found: Strongest, rows: int) -> list[list[Reason]]:
+        """The reasons of each of so many rows."""
         said = self.words(found)
-        made: list[list[Reason]] = [[] for _ in rows]
-        for row, concept, total, at in zip(
-            found.row, found.concept, found.contribution, said.place, strict=True
-        ):
+        made: list[list[Reason]] = [[] for _ in range(rows)]
+        columns = (found.row, found.concept, found.contribution, said.place)
+        for row, concept, total, at in zip(*(column.tolist() for column in columns), strict=True):
             direction: Direction = "raises" if total > 0 else "lowers"
             made[row].append(Reason(self.concepts[concept], direction, said.en[at], said.zh[at]))
         return made

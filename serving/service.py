@@ -10,6 +10,7 @@ import os
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 
 import asyncio
+import gc
 import logging
 import signal
 from typing import Any
@@ -61,6 +62,8 @@ class Propensity:
         self.watch = Watch(edge.desk, lambda: edge.desk.day().rows, beside=beside)
         self.watch.start()
         _drain_when_told()
+        gc.collect()
+        gc.freeze()  # what has been loaded stays, and need not be looked through again and again
 
     async def __is_ready__(self) -> bool:
         try:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Answers", "Model", "blended", "margins_of"]
 
+FEW_ROWS = 512
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -92,7 +94,8 @@ class Model:
         share of the propensity.
         """
         outcomes, width = len(self.answers.kinds), len(self.names) + 1
-        parts = np.asarray(self.booster.predict(rows, pred_contrib=True), dtype=np.float64)
+        threads = _threads(rows)
+        parts = np.asarray(self.booster.predict(rows, pred_contrib=True, num_threads=threads), np.float64)
         parts = parts.reshape(len(rows), -1, width)
         parts = parts if outcomes == 1 else parts[:, 1:] - parts[:, :1]
         if self.line is not None:
@@ -127,6 +130,11 @@ def blended(trees: np.ndarray, line: np.ndarray, share: float) -> np.ndarray:
 
 def margins_of(booster: "lgb.Booster", rows: np.ndarray) -> np.ndarray:
     """Raw scores as (rows x outcomes) margins over "nothing", the first class where there are several."""
-    raw = booster.predict(rows, raw_score=True, num_threads=1 if len(rows) < 512 else 0)
+    raw = booster.predict(rows, raw_score=True, num_threads=_threads(rows))
     raw = np.asarray(raw, dtype=np.float64)
     return raw[:, None] if raw.ndim == 1 else np.asarray(raw[:, 1:] - raw[:, :1])
+
+
+def _threads(rows: np.ndarray) -> int:
+    """For LightGBM: waking others for few rows takes longer than the rows; 0 is all."""
+    return 1 if len(rows) < FEW_ROWS else 0

@@ -12,7 +12,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["Load", "closed_loop", "open_loop"]
+__all__ = ["Load", "Right", "closed_loop", "open_loop"]
+
+ARRIVE_A_SECOND = 1_000
+Right = Callable[[int, bytes], bool]
 
 
 @dataclass
@@ -21,6 +24,7 @@ class Load:
 
     seconds: float
     took: dict[int, list[float]] = field(default_factory=dict)
+    wrong: int = 0  # answers with another content than is right
 
     def note(self, status: int, seconds: float) -> None:
         self.took.setdefault(status, []).append(seconds)
@@ -44,12 +48,13 @@ def closed_loop(
     body: Callable[[int], bytes],
     clients: int,
     seconds: float,
-    patient: bool = True,
     path: str = "/v1/scores",
+    right: Right | None = None,
 ) -> Load:
-    """`clients` ask one after another for so long; a `patient` one comes back when `Retry-After` says."""
+    """`clients`, a thousand of whom arrive within a second, ask one after another for so long, and come back when `Retry-After` says. `right` tells whether an answer is
+    the one to a question of that number."""
     load = Load(seconds)
-    asyncio.run(_all(port, body, clients, seconds, patient, load, path))
+    asyncio.run(_all(port, body, clients, seconds, load, path, right))
     return load
 
 
@@ -75,7 +80,7 @@ async def _at_a_rate(
         try:
             reader, writer = idle.pop() if idle else await asyncio.open_connection("127.0.0.1", port)
             writer.write(_question(path, body(n)))
-            status, _ = await asyncio.wait_for(_answer(reader), 60)
+            status, *_ = await asyncio.wait_for(_answer(reader), 60)
             idle.append((reader, writer))
         except (OSError, asyncio.IncompleteReadError, TimeoutError):
             status = 0
@@ -99,43 +104,51 @@ async def _all(
     body: Callable[[int], bytes],
     clients: int,
     seconds: float,
-    patient: bool,
     load: Load,
     path: str,
+    right: Right | None,
 ) -> None:
     end = time.perf_counter() + seconds
-    await asyncio.gather(*(_one(port, body, n, end, patient, load, path) for n in range(clients)))
+    await asyncio.gather(*(_one(port, body, n, end, load, path, right) for n in range(clients)))
 
 
 async def _one(
-    port: int, body: Callable[[int], bytes], number: int, end: float, patient: bool, load: Load, path: str
+    port: int,
+    body: Callable[[int], bytes],
+    number: int,
+    end: float,
+    load: Load,
+    path: str,
+    right: Right | None,
 ) -> None:
     reader = writer = None
     n = number * 7_919
+    await asyncio.sleep(number / ARRIVE_A_SECOND)
     while time.perf_counter() < end:
         n += 1
         begun = time.perf_counter()
         wait = 0.0
         try:
-            if writer is None or reader is None:
+            if writer is None or reader is None or reader.at_eof():  # the server may have closed it meanwhile
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(_question(path, body(n)))
-            status, wait = await asyncio.wait_for(_answer(reader), 60)
+            status, wait, answer = await asyncio.wait_for(_answer(reader), 60)
             load.note(status, time.perf_counter() - begun)
+            load.wrong += status == 200 and right is not None and not right(n, answer)
         except (OSError, asyncio.IncompleteReadError, TimeoutError):
             load.note(0, time.perf_counter() - begun)
             if writer:
                 writer.close()
             reader = writer = None
             await asyncio.sleep(0.1)
-        if wait and patient:
+        if wait:
             await asyncio.sleep(min(wait, max(end - time.perf_counter(), 0)))
     if writer:
         writer.close()
 
 
-async def _answer(reader: asyncio.StreamReader) -> tuple[int, float]:
+async def _answer(reader: asyncio.StreamReader) -> tuple[int, float, bytes]:
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     fields = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:] if b": " in line)
-    await reader.readexactly(int(fields[b"content-length"]))
-    return int(head.split(b" ", 2)[1]), float(fields.get(b"retry-after", 0))
+    content = await reader.readexactly(int(fields[b"content-length"]))
+    return int(head.split(b" ", 2)[1]), float(fields.get(b"retry-after", 0)), content

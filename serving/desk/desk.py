@@ -141,7 +141,7 @@ class Desk:
         champions, day = self.scorers, self.day()
         chosen = _chosen(champions, tasks, allowed)
         ids = list(dict.fromkeys(customer_ids))
-        rows, before = day.sheet.find(ids), day.before and day.before.find(ids)
+        rows, before = day.sheet.find(ids), None if day.before is None else day.before.find(ids)
         now, found = self.clock(), []
         for task in chosen:
             scorer = champions[task]

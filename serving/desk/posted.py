@@ -104,18 +104,21 @@ def _table(
     source: Source, customer_id: str, events: Sequence[msgspec.Struct], now: datetime, at: str
 ) -> pa.Table:
     """Events as rows of a table, their clocks naive UTC in whole seconds, as a load has them."""
-    told = {name: [getattr(event, name, None) for event in events] for name in source.column_names}
+    given = zip(*map(msgspec.structs.astuple, events), strict=True)
+    told: dict[str, Sequence[Any]] = dict(zip(events[0].__struct_fields__, given, strict=True))
     told["customer_id"] = [customer_id] * len(events)
     told["known_at"] = [k or h for k, h in zip(told["known_at"], told["happened_at"], strict=True)]
     _require_clocks(told["happened_at"], told["known_at"], now + SKEW, at)
     columns = [
-        _seconds(told[c.name], c.arrow) if c.type == "timestamp" else pa.array(told[c.name], c.arrow)
+        pa.nulls(len(events), c.arrow) if c.name not in told else _column(told[c.name], c.arrow)
         for c in source.columns
     ]
     return pa.Table.from_arrays(columns, schema=source.arrow_schema)
 
 
-def _require_clocks(happened: list[datetime], known: list[datetime], latest: datetime, at: str) -> None:
+def _require_clocks(
+    happened: Sequence[datetime], known: Sequence[datetime], latest: datetime, at: str
+) -> None:
     for place, (then, told) in enumerate(zip(happened, known, strict=True)):
         for clock, instant in (("happened_at", then), ("known_at", told)):
             if not EARLIEST <= instant <= latest:
@@ -124,10 +127,11 @@ def _require_clocks(happened: list[datetime], known: list[datetime], latest: dat
             raise Refused(422, "an event cannot be known before it happened", f"{at}/{place}/known_at")
 
 
-def _seconds(clocks: list[datetime | None], kind: pa.DataType) -> pa.Array:
-    instants = pa.array(clocks, pa.timestamp("us", "UTC"))
-    counted = instants.cast(pa.int64()).fill_null(0).to_numpy()
-    return pa.array(counted - counted % 1_000_000, mask=instants.is_null().to_numpy(False)).cast(kind)
+def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    if not pa.types.is_timestamp(kind):
+        return pa.array(values, kind)
+    instants = pa.array(values, pa.timestamp("us", "UTC"))
+    return pc.floor_temporal(instants, unit="second").cast(kind)
 
 
 def _unusual(source: Source, rows: pa.Table) -> int:

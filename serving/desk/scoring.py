@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
+from itertools import accumulate, pairwise
 from typing import cast
 from weakref import WeakKeyDictionary
 
@@ -18,6 +19,7 @@ import numpy as np
 from features import decisions
 from features.consent import NO_CONSENT, columns_of, in_chinese
 from features.errors import BadModel
+from features.reasons import MOST_REASONS
 from features.standing import ERASED
 from features.words import CONCEPTS
 from serving.contract.scores import Change, Decided, NextStep, Reason, Score, Status, Within
@@ -71,12 +73,12 @@ class Seen:
         values = np.concatenate([mine.matrix(list(card.features), card.levels, read) for _, mine in asked])
         outlook, probabilities, found = _predicted(scorer, values)
         sums = scorer.explainer.by_concept(found[:, :-1])
-        ends = np.cumsum([len(mine) for _, mine in asked])[:-1]
-        arrays = (values, outlook, probabilities, found[:, :-1], sums, found[:, -1])
-        parts = zip(*(np.split(array, ends) for array in arrays), strict=True)
+        grades = [card.grades.grade(one) for one in probabilities.tolist()]
+        arrays = (values, outlook, probabilities, grades, found[:, :-1], sums, found[:, -1])
+        ends = accumulate((len(mine) for _, mine in asked), initial=0)
         return [
-            cls(scorer, excluded, mine, v, o, p, [card.grades.grade(one) for one in p.tolist()], c, s, b)
-            for (excluded, mine), (v, o, p, c, s, b) in zip(asked, parts, strict=True)
+            cls(scorer, excluded, mine, *(array[begin:end] for array in arrays))  # type: ignore[arg-type]
+            for (excluded, mine), (begin, end) in zip(asked, pairwise(ends), strict=True)
         ]
 
 
@@ -125,9 +127,11 @@ class Answered:
         if population is not None:
             percentiles = population.percentiles(seen.probabilities).tolist()
             within = population.standing(seen.probabilities, words_of(seen.mine))
+        explainer = seen.scorer.explainer
+        strongest = explainer.speaking(seen.values, seen.parts, seen.sums, MOST_REASONS)
         return cls(
             seen,
-            seen.scorer.explainer.reasons(seen.values, seen.parts),
+            explainer.worded(strongest, len(seen.grades)),
             percentiles,
             within,
             next_steps(seen.mine, seen.grades),

@@ -16,16 +16,18 @@ __all__ = ["HEADERS_S", "MOST_HEADER_BYTES", "UNREAD_S", "Guarded", "guard_conne
 
 HEADERS_S = 10.0
 UNREAD_S = 15.0
+IDLE_S = 75  # longer than anybody is told to wait: who comes back finds the connection
 MOST_HEADER_BYTES = 16_384
 MOST_RAW_BYTES = 512 * 1024  # what may arrive in one piece, headers and the begin of a body
 
 
 class Guarded(HttpToolsProtocol):
     """uvicorn's protocol with deadlines: HEADERS_S from the first byte (or from connecting) to the end of the headers, and
-    UNREAD_S for a peer that does not read its answer."""
+    UNREAD_S for a peer that does not read its answer; between requests a connection is kept for IDLE_S."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
+        self.timeout_keep_alive = max(self.timeout_keep_alive, IDLE_S)
         self._deadline: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
         self._header_bytes = self._raw_bytes = 0

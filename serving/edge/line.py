@@ -22,6 +22,7 @@ __all__ = ["Line"]
 Made = TypeVar("Made")
 SMOOTHING = 0.1
 LONGEST_RETRY_S = 30
+WATCHED_FROM_S = 0.05
 
 
 class Line:
@@ -68,20 +69,20 @@ class Line:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         joined = time.perf_counter()
-        leaves = asyncio.ensure_future(_leave(turn, gone)) if gone else None
+        watch = _Watch(turn, gone) if gone else None
         try:
             await turn
         except asyncio.CancelledError:
             with contextlib.suppress(ValueError):  # its turn has come already
                 self._waiting.remove(turn)
-            if leaves and leaves.done():
+            if watch and watch.has_left:
                 raise Problem(400, "the request ended early", reason="hung_up") from None
             if turn.done() and not turn.cancelled():
                 self._next()
             raise
         finally:
-            if leaves:
-                leaves.cancel()
+            if watch:
+                watch.end()
         if time.perf_counter() - joined > 2 * self.patience_s:  # answers take longer than was expected
             self._next()
             raise _full(self.expected_wait_s)
@@ -96,9 +97,29 @@ class Line:
         self._busy = False
 
 
-async def _leave(turn: asyncio.Future[None], gone: Callable[[], Awaitable[None]]) -> None:
-    await gone()
-    turn.cancel()
+class _Watch:
+    """Cancels a turn when whoever waits for it is `gone`. Most turns come before a watch is worth its price."""
+
+    def __init__(self, turn: asyncio.Future[None], gone: Callable[[], Awaitable[None]]) -> None:
+        self._turn, self._gone = turn, gone
+        self._watching: asyncio.Task[None] | None = None
+        self._begin = turn.get_loop().call_later(WATCHED_FROM_S, self._watch)
+
+    def _watch(self) -> None:
+        self._watching = self._turn.get_loop().create_task(self._leave())
+
+    async def _leave(self) -> None:
+        await self._gone()
+        self._turn.cancel()
+
+    @property
+    def has_left(self) -> bool:
+        return self._watching is not None and self._watching.done()
+
+    def end(self) -> None:
+        self._begin.cancel()
+        if self._watching:
+            self._watching.cancel()
 
 
 def _full(wait_s: float) -> Problem:

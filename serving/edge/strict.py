@@ -62,16 +62,24 @@ def _depth(body: bytes) -> int:
 
 
 def _twice(body: bytes) -> list[tuple[str, str]]:
-    """Keys that stand twice in one object: decoders keep the last without a word."""
-    found: list[tuple[str, str]] = []
+    """Whether a key stands twice in one object: decoders keep the last without a word."""
+    try:
+        _EACH_ONCE.decode(body.decode())
+    except _Twice:
+        return [("", "a key stands twice in one object")]
+    return []
 
-    def noted(pairs: list[tuple[str, Any]]) -> None:
-        if len(dict(pairs)) < len(pairs):
-            found.append(("", "a key stands twice in one object"))
 
-    if body.count(b":") > 1:
-        json.loads(body, object_pairs_hook=noted)
-    return found[:1]
+class _Twice(Exception):
+    pass
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    if len(dict(pairs)) < len(pairs):
+        raise _Twice
+
+
+_EACH_ONCE = json.JSONDecoder(object_pairs_hook=_once)
 
 
 def _errors(body: bytes, form: type) -> list[tuple[str, str]]:

@@ -21,6 +21,7 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """A server whose deadlines are short."""
     monkeypatch.setattr(connection, "HEADERS_S", 0.4)
     monkeypatch.setattr(connection, "UNREAD_S", 0.4)
+    monkeypatch.setattr(connection, "IDLE_S", 1)
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     config = uvicorn.Config(edge(), http=Guarded, log_config=None, lifespan="off", timeout_keep_alive=1)
