@@ -57,7 +57,7 @@ class Propensity:
 
     def __init__(self) -> None:
         edge.records = Records.open()
-        edge.desk = Desk.open(verified())
+        edge.desk = Desk.open(verified(), warm=True)
         beside = Follower(FOLLOW_S) if FOLLOW_S else None
         self.watch = Watch(edge.desk, lambda: edge.desk.day().rows, beside=beside)
         self.watch.start()

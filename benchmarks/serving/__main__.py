@@ -21,7 +21,7 @@ from benchmarks.serving.load import Load, Right, closed_loop, open_loop
 from benchmarks.serving.peers import TASK
 from features import nightly
 from features.command import run
-from tests.serving.server import free_port
+from tests.serving.server import free_port, wait_until_ready
 from tests.shop import open_shop
 
 SERVE = [sys.executable, "-m", "bentoml", "serve"]
@@ -153,6 +153,7 @@ def main(
     with ExitStack() as stack:
         servers = {name: stack.enter_context(started(name, place)) for name in COMMANDS}
         one, many = bodies(ids, 1), bodies(ids, min(500, len(ids)))
+        wait_until_ready(servers["ours"][0], 60)
         for port, _, _ in servers.values():
             closed_loop(port, one, 2, 1.0)
         by_id: dict[str, list[Load]] = {name: [] for name in servers}

@@ -29,6 +29,7 @@ from serving.desk.changes import changes
 from serving.desk.consents import minded, still_allowed, taken_in
 from serving.desk.day import VALID, Day, nights
 from serving.desk.drift import drift_of
+from serving.desk.histories import folder_of
 from serving.desk.idempotency import Repeats
 from serving.desk.lists import list_of
 from serving.desk.now import Now
@@ -52,7 +53,8 @@ SAMPLE = 200
 
 class Desk:
     """Opened once per worker; threads share it. `scorers` are the champions: whoever swaps one sets the whole mapping anew,
-    then calls `refresh`. A request takes champions and day once, at its start, and sees them throughout."""
+    then calls `refresh`. A request takes champions and day once, at its start, and sees them throughout. With `warm`, histories
+    are made ready by another process before anybody posts events."""
 
     def __init__(
         self,
@@ -61,9 +63,11 @@ class Desk:
         log: ScoreLog,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         warehouse: Callable[[], Warehouse] = connect,
+        *,
+        warm: bool = False,
     ) -> None:
-        self.scorers, self.folder, self.log, self.clock = scorers, folder, log, clock
-        self.now = Now(warehouse, folder.with_name("histories"))
+        self.scorers, self.folder, self.log, self.clock, self.warm = scorers, folder, log, clock, warm
+        self.now = Now(warehouse, folder_of(folder.parent))
         self.repeats = Repeats(log.folder.with_name("idempotency"), ScoresAnswer)
         self._loading = threading.Lock()
         self._day: Day
@@ -71,7 +75,7 @@ class Desk:
         self.refresh()
 
     @classmethod
-    def open(cls, scorers: Mapping[str, Scorer] | None = None) -> "Desk":
+    def open(cls, scorers: Mapping[str, Scorer] | None = None, *, warm: bool = False) -> "Desk":
         """With these champions, or else with those the registry names, and the current rows. Raises `NoChampion` when
         nothing was promoted."""
         if scorers is None:
@@ -82,7 +86,7 @@ class Desk:
             raise NoChampion(
                 "no model has been promoted yet: run `make demo` or `python -m training.train --task TASK`"
             )
-        return cls(scorers, data_folder() / "features", ScoreLog(data_folder() / "score-log"))
+        return cls(scorers, data_folder() / "features", ScoreLog(data_folder() / "score-log"), warm=warm)
 
     # what it holds
 
@@ -105,7 +109,7 @@ class Desk:
         threading.Thread(target=self._prepare, name="ranking", daemon=True).start()
 
     def _prepare(self) -> None:
-        """Rank everybody, and have large questions answered from tables; neither changes a score."""
+        """Rank everybody, have large questions answered from tables and histories at hand; none of it changes a score."""
         with self._loading:
             try:
                 if not all(_ranked(self._day, scorer) for scorer in self.scorers.values()):
@@ -116,6 +120,8 @@ class Desk:
         for scorer in self.scorers.values():
             if scorer.model is scorer.loaded.model:
                 scorer.quicken(sample)
+        if self.warm:
+            self.now.warm(self._day.name, self.scorers, frozenset(self._day.rows.fingerprints))
 
     @property
     def purposes(self) -> dict[str, str]:

@@ -5,7 +5,9 @@
                                   /everybody.npy        the customers, in order
 
 The warehouse keeps its rows packed in groups of tens of thousands, which is right for nights and wrong for one person who is
-asked about now. The copy is made once per load, by whichever worker comes first, from whatever engine holds the tables.
+asked about now. The copy is made once per load, by whichever process comes first, from whatever engine holds the tables.
+
+    python -m serving.warm           make it ahead, after a load, say; the service lets it run beside its workers
 """
 
 import fcntl
@@ -22,7 +24,7 @@ import pyarrow as pa
 from features.sources import CANONICAL
 from features.warehouse import Warehouse
 
-__all__ = ["Histories", "histories_of"]
+__all__ = ["Histories", "folder_of", "histories_of"]
 
 ROWS_PER_BLOCK = 16_384
 BY_INVITEE = "referrals by invitee"
@@ -88,6 +90,11 @@ class Histories:
             )
             found["referrals"] = pa.concat_tables([found["referrals"], others.filter(pa.array(strangers))])
         return found
+
+
+def folder_of(data: Path) -> Path:
+    """Where the copies of a deployment lie."""
+    return data / "histories"
 
 
 def histories_of(warehouse: Warehouse, folder: Path) -> Histories:

@@ -3,6 +3,9 @@
 The definitions are those of the night, computed over arrays (see `features.live`): the same past gives the same bits.
 """
 
+import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -10,10 +13,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from features.errors import PropensityError
 from features.live import Live
 from features.sources import CANONICAL
 from features.timeline import MOMENTS
 from features.warehouse import Warehouse
+from serving.contract.refusals import Refused
 from serving.desk.histories import Histories, histories_of
 from serving.desk.picked import Picked, Sheet
 from serving.desk.scoring import read_by
@@ -30,9 +35,14 @@ ALSO = (
 )  # fmt: skip
 """What answers need beside the models' columns: the next step and the segments."""
 
+COPIES = "serving.warm"
+PREPARED = "the stored histories of this night are being prepared; ask again in some seconds"
+
+log = logging.getLogger(__name__)
+
 
 class Now:
-    """Prepared once for a load and a set of champions, by whoever asks first. Threads share it."""
+    """Prepared once for a load and a set of champions: by whoever asks first, or ahead by `warm`. Threads share it."""
 
     def __init__(self, warehouse: Callable[[], Warehouse], folder: Path) -> None:
         self._warehouse, self.folder = warehouse, folder
@@ -40,10 +50,34 @@ class Now:
         self._histories: tuple[str, Histories] | None = None
         self._live: tuple[frozenset[str], Live] | None = None
         self._without_consents = ""
+        self._warming: str | None = None
+
+    def warm(self, load: str, champions: Mapping[str, Scorer], features: frozenset[str]) -> None:
+        """Let another process copy the histories of a load, then open them and prepare for these champions. Meanwhile `histories` refuses
+        rather than let a worker stand still."""
+        if self._histories is None or self._histories[0] != load:
+            self._warming = load
+            try:
+                done = subprocess.run(
+                    [sys.executable, "-m", COPIES], capture_output=True, text=True, check=False
+                )
+                if done.returncode:
+                    log.error("the stored histories could not be copied: %s", done.stderr.strip())
+            finally:
+                self._warming = None
+        try:
+            self._prepared(champions, features, set(self.histories(load).sources))
+        except PropensityError as error:
+            log.error(
+                "the stored histories could not be prepared; whoever posts events will be told so: %s", error
+            )
 
     def histories(self, load: str = "") -> Histories:
-        """The stored histories; `load` names what the night's rows were made of, and when it changes they are opened anew."""
+        """The stored histories; `load` names what the night's rows were made of, and when it changes they are opened anew. Raises
+        `Refused` while they are warmed."""
         held = self._histories
+        if load == self._warming:
+            raise Refused(503, PREPARED)
         if held is None or held[0] != load:
             with self._lock:
                 if self._histories is None or self._histories[0] != load:

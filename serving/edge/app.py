@@ -156,7 +156,8 @@ class Edge:
             return msgspec.json.encode(answer)
         except Refused as refused:
             errors = [(refused.pointer, refused.detail)] if refused.status == 422 else []
-            raise Problem(refused.status, refused.detail, errors, reason="refused") from None
+            again = {"retry-after": "2"} if refused.status == 503 else None
+            raise Problem(refused.status, refused.detail, errors, again, reason="refused") from None
         except UnknownName:
             raise Problem(422, NOT_OFFERED, [("/tasks", NOT_OFFERED)], reason="unknown_name") from None
         except NoWarehouse:

@@ -1,6 +1,10 @@
 """Posted events: the night's numbers for the same past, to the bit; what cannot be believed is pointed at; repeats are one."""
 
+import shutil
+import subprocess
+import sys
 import threading
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,8 +22,9 @@ from serving.contract.events import EventsRequest, WhatIfRequest
 from serving.contract.refusals import Refused
 from serving.contract.scores import Score
 from serving.contract.words import Told
-from serving.desk import Desk
+from serving.desk import Desk, now
 from serving.desk.histories import histories_of
+from serving.desk.now import Now
 from serving.score_log import ScoreLog
 from serving.scorer import Scorer
 from tests.serving.desk.conftest import NOW
@@ -70,6 +75,49 @@ def stored(customer: str) -> dict[str, list[dict[str, Any]]]:
 
 def order(key: str, at: str, **more: Any) -> dict[str, Any]:
     return {"order_id": key, "happened_at": at, "kind": "order", "quantity": 2, "amount_cents": 5_000, **more}
+
+
+def test_while_histories_are_made_elsewhere_posted_events_are_put_off_and_nothing_else(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = desk.events(asked()).scores
+    begun, over = threading.Event(), threading.Event()
+    commands: list[Sequence[str]] = []
+
+    def elsewhere(command: Sequence[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        begun.set()
+        over.wait(10)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(now.subprocess, "run", elsewhere)
+    desk.now = Now(connect, desk.folder.with_name("histories"))
+    day = desk.day()
+    warming = threading.Thread(
+        target=desk.now.warm, args=(day.name, desk.scorers, frozenset(day.rows.fingerprints))
+    )
+    warming.start()
+    begun.wait(10)
+    with pytest.raises(Refused, match="being prepared") as refused:
+        desk.events(asked())
+    assert refused.value.status == 503
+    assert desk.scores(["C00001"]).scores[0].probability is not None
+    over.set()
+    warming.join(10)
+    assert [numbers(one) for one in desk.events(asked()).scores] == [numbers(one) for one in expected]
+    assert [command[1:] for command in commands] == [["-m", "serving.warm"]]
+
+
+def test_the_command_copies_histories_once(in_shop: Path) -> None:
+    folder = Path("var/histories")
+    shutil.rmtree(folder, ignore_errors=True)
+    made = []
+    for _ in range(2):
+        subprocess.run([sys.executable, "-m", "serving.warm"], check=True)
+        (copy,) = (one for one in folder.iterdir() if one.is_dir())
+        made.append((copy / "everybody.npy").stat().st_mtime_ns)
+    assert made[0] == made[1]
+    assert copy.name == connect().digest[:32]
 
 
 def test_histories_hold_every_row_of_everybody_once(in_shop: Path, tmp_path: Path) -> None:
