@@ -11,7 +11,7 @@ import pytest
 from features import nightly
 from features.matrix import matrix
 from features.nightly import NightlyRows
-from features.reasons import Explainer, Strongest
+from features.reasons import FEW, Explainer, Strongest, Words
 from features.warehouse import connect
 from serving import batch as command
 from serving.batch import batch
@@ -126,11 +126,14 @@ def test_words_of_a_move(in_shop: Path) -> None:
     scorer = Scorer(registry.champion("churn"))
     explainer: Explainer = scorer.explainer
     place = [feature.name for feature in explainer.features].index("days_since_order")
-    at = np.zeros(4, dtype=np.int64)
-    told = Strongest(
-        np.arange(4), at, at + place, np.array([0.5, -0.5, 0.2, 0.5]), np.array([9.0, 1.0, 3.0, 9.0])
-    )
-    said = explainer.moves(told, np.array([2.0, 30.0, 3.0, 2.0]))
+    now, before, total = [9.0, 1.0, 3.0, 9.0], [2.0, 30.0, 3.0, 2.0], [0.5, -0.5, 0.2, 0.5]
+
+    def told(times: int) -> Words:
+        at = np.zeros(4 * times, dtype=np.int64)
+        found = Strongest(np.arange(4 * times), at, at + place, np.tile(total, times), np.tile(now, times))
+        return explainer.moves(found, np.tile(before, times))
+
+    said = told(1)
     en, zh = explainer.features[place].en, explainer.features[place].zh
     assert [said.en[n] for n in said.place] == [
         f"{en}: 2 days, now 9 days, which makes it more likely",
@@ -140,4 +143,6 @@ def test_words_of_a_move(in_shop: Path) -> None:
     ]
     assert said.zh[said.place[0]] == f"{zh}：由2天变为9天，提高可能性"
     assert said.zh[said.place[2]] == f"{zh}：仍为3天，提高可能性"
-    assert said.place[0] == said.place[3]
+    many = told(FEW)
+    assert [many.en[n] for n in many.place[:4]] == [said.en[n] for n in said.place]
+    assert len(many.en) == 3, "equal ones are worded once"
