@@ -1,6 +1,8 @@
-"""The words around a feature in both languages: what it is about, and what its number counts."""
+"""The words around features and scores in both languages: what they are about, and what numbers count."""
 
-__all__ = ["CONCEPTS", "REFUSALS", "UNITS", "UNSAID"]
+from collections.abc import Mapping
+
+__all__ = ["CONCEPTS", "OUTCOMES", "REFUSALS", "TASKS", "UNITS", "UNSAID", "called"]
 
 # What a reason names: features that say the same kind of thing.
 CONCEPTS = {
@@ -91,3 +93,48 @@ REFUSALS = {
     "the consent for automated profiling has ended": "对自动化画像的同意已到期",
     "the consent for automated profiling is no yes": "对自动化画像的表态不构成同意",
 }
+
+# What people call the tasks.
+TASKS = {
+    "activity_retention": "活动留存",
+    "buy_back": "旧车回购",
+    "churn": "流失",
+    "early_churn": "交付初期流失",
+    "finance_take_up": "金融渗透",
+    "insurance_renewal": "续保",
+    "lapse": "退保",
+    "order_after_test_drive": "试驾转订单",
+    "purchase_intent": "购车意向",
+    "redemption": "领券核销",
+    "referral": "转介绍",
+    "repurchase": "增购换购",
+    "response": "活动响应",
+    "service_return": "回厂保养",
+    "test_drive": "试驾",
+    "upgrade": "升级换购",
+}
+
+# What may come about.
+OUTCOMES = {
+    "activity": "参加活动",
+    "additional": "增购",
+    "cancellation": "退保",
+    "dearer car": "购买更高价车型",
+    "defection": "流向其他品牌",
+    "financed order": "金融订单",
+    "maintenance": "保养",
+    "no order": "不下单",
+    "order": "下单",
+    "redemption": "核销",
+    "registration": "被推荐人注册",
+    "renewal": "续保",
+    "replacement": "换购",
+    "silence": "静默",
+    "test drive": "试驾",
+    "trade-in": "旧车置换",
+}
+
+
+def called(name: str, words: Mapping[str, str]) -> tuple[str, str]:
+    """What a task or an outcome is called in English and Chinese; one that a deployment declared itself, by its own name."""
+    return name.replace("_", " "), words.get(name, name)

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from serving.contract.words import ModelUsed, TaskName
+from serving.contract.words import ModelUsed, TaskName, Told
 
 __all__ = [
     "CardRequest",
@@ -21,12 +21,14 @@ __all__ = [
 
 class TaskOffered(msgspec.Struct, frozen=True):
     """A task that the service answers: who may be asked about, what may happen, by when, and how good it was out of
-    sample."""
+    sample. `called` and `outcomes_called` are for people to read."""
 
     name: str
+    called: Told
     question: str
     cohort: str
     outcomes: tuple[str, ...]
+    outcomes_called: tuple[Told, ...]
     wanted: tuple[str, ...]
     horizons_days: tuple[int, ...]
     horizon_days: int

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from features.feature_set import FEATURES
-from features.words import CONCEPTS
+from features.words import CONCEPTS, OUTCOMES, TASKS, called
 from serving.contract.about import (
     Catalogue,
     FeatureDescribed,
@@ -13,6 +13,7 @@ from serving.contract.about import (
     Outcome,
     TaskOffered,
 )
+from serving.contract.words import Told
 from serving.scorer import Scorer
 
 __all__ = ["card", "catalogue", "offered"]
@@ -24,9 +25,11 @@ def offered(scorer: Scorer) -> TaskOffered:
     auc, low, high = card.figures["model"]["auc"]
     return TaskOffered(
         name=card.task,
+        called=Told(*called(card.task, TASKS)),
         question=card.question,
         cohort=card.cohort,
         outcomes=card.kinds,
+        outcomes_called=tuple(Told(*called(kind, OUTCOMES)) for kind in card.kinds),
         wanted=card.wanted,
         horizons_days=card.horizons_days,
         horizon_days=card.horizon_days,
