@@ -8,7 +8,7 @@ BIN := .venv/bin
 export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help demo serve test check fast slow faults bento bento-proof catalogue constraints clean
+.PHONY: help demo serve test check fast slow faults sbom bento bento-proof catalogue constraints clean
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -36,6 +36,9 @@ faults: .venv/ready ## hostile questions, signals under load; the batch killed, 
 	@$(BIN)/python -m tests.faults.runs
 	@$(BIN)/python -m tests.faults.consents
 	@$(BIN)/python -m tests.faults.erasures
+
+sbom: .venv/ready ## the bill of materials of the environment: CycloneDX, in var/sbom.json
+	@$(BIN)/python -m tests.supply.sbom var/sbom.json
 
 bento: .venv/ready ## build a bento of the scoring service; its folder holds the Dockerfile (bentoml containerize propensity:latest)
 	@$(BIN)/bentoml build
