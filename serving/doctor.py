@@ -23,7 +23,14 @@ from features.command import run
 from features.consent import SOURCE, needed_for
 from features.errors import NoWarehouse, PropensityError
 from features.feature_set import named
-from features.home import anchors_folder, audit_folder, data_folder, scores_folder, warehouse_address
+from features.home import (
+    anchors_folder,
+    audit_folder,
+    data_folder,
+    ledgers_folder,
+    scores_folder,
+    warehouse_address,
+)
 from features.lawful import undeclared
 from features.ledger import HEAD
 from features.nightly import latest
@@ -31,6 +38,7 @@ from features.pointer import pointed
 from features.pseudonyms import Pseudonyms, key_file
 from features.standing import Standing
 from features.warehouse import Warehouse, connect
+from serving.at_rest import on_encrypted_volume
 from serving.edge.askers import token_file
 from serving.privacy.erasure import Receipt, unfinished
 from serving.retention import due
@@ -238,11 +246,17 @@ def retention(_here: _Here, now: datetime) -> Said:
 
 def at_rest(_here: _Here, _: datetime) -> Said:
     address = warehouse_address()
-    where = "its database" if ":" in address else str(Path(address))
-    yield (
-        OPEN,
-        f"files are encrypted by the volume beneath, or not at all: {data_folder()}, {where}; see docs/data-protection.md",
-    )
+    if ":" in address:
+        yield OPEN, "the warehouse is a database: it encrypts its own files, or not"
+    folders = [data_folder(), scores_folder(), audit_folder(), ledgers_folder()]
+    folders += [] if ":" in address else [Path(address)]
+    if plain := [str(folder) for folder in dict.fromkeys(folders) if not on_encrypted_volume(folder)]:
+        yield (
+            OPEN,
+            f"not seen to lie on an encrypted volume (LUKS): {', '.join(plain)}; see docs/data-protection.md",
+        )
+    else:
+        yield FINE, "everything lies on encrypted volumes; their keys are the platform's to rotate"
 
 
 LOOKS: dict[str, Callable[[_Here, datetime], Said]] = {
