@@ -104,12 +104,13 @@ def lived_in(shop: Path, here: Path) -> None:
         desk.history(msgspec.convert({"customer_id": canary, "months": 2}, HistoryRequest))
 
 
-def traces(folder: Path, words: Iterable[str]) -> list[str]:
-    """Files that hold one of the words, in their bytes or in what is packed in them."""
-    needles = [word.encode() for word in words]
-    files = sorted(one for one in folder.rglob("*") if one.is_file() and not one.is_symlink())
+def traces(place: Path, words: Iterable[str | bytes]) -> list[str]:
+    """Files that hold one of the words, in their bytes or in what is packed in them; `place` is a folder or a file."""
+    needles = [word.encode() if isinstance(word, str) else word for word in words]
+    held = [place] if place.is_file() else place.rglob("*")
+    files = sorted(one for one in held if one.is_file() and not one.is_symlink())
     return [
-        str(file.relative_to(folder))
+        str(file.relative_to(place.parent))
         for file in files
         if any(needle in content for content in _contents(file) for needle in needles)
     ]
