@@ -39,6 +39,7 @@ from serving.forecast import doubts
 from serving.ledger import ledger
 from serving.moves import Before
 from serving.partition import believed, score_part
+from serving.privacy.erasure import finish
 from serving.runs.folder import publish, publish_again, runs
 from serving.runs.manifest import FileFacts, Manifest, TaskFacts, content_of
 from serving.runs.reader import Run
@@ -288,6 +289,8 @@ def main(
     ] = VALID_DAYS,
 ) -> None:
     """Score the whole customer base for a date and publish the run."""
+    for receipt in finish():
+        print(f"finished an erasure that was interrupted: {receipt.subject}")
     warehouse = connect()
     made = batch(warehouse, moment_named(as_of, warehouse.latest_moment), task or (), valid_days=valid_days)
     for name, facts in made.manifest.tasks.items():

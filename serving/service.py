@@ -26,6 +26,7 @@ from serving.edge.connection import guard_connections
 from serving.edge.door import Door
 from serving.edge.records import Records
 from serving.host import listening_host
+from serving.privacy.erasure import finish_beside
 from serving.slim import do_without
 
 __all__ = ["Propensity"]
@@ -57,6 +58,7 @@ class Propensity:
 
     def __init__(self) -> None:
         edge.records = Records.open()
+        self.erasing = finish_beside()
         edge.desk = Desk.open(verified(), warm=True)
         beside = Follower(FOLLOW_S) if FOLLOW_S else None
         self.watch = Watch(edge.desk, lambda: edge.desk.day().rows, beside=beside)

@@ -169,11 +169,15 @@ class Desk:
         asker: str = "",
     ) -> ScoresAnswer:
         """Scores of one customer from posted events, as of a moment. The same request under the same key of the same `asker` has
-        one answer, whatever repeats it. Raises `Refused` for what cannot be believed, pointing at it."""
+        one answer, whatever repeats it; of whoever is to be forgotten none is kept. Raises `Refused` for what cannot be believed,
+        pointing at it."""
         key = asked.idempotency_key
         if key is None:
             return self._events(asked, allowed)
-        given = self.repeats.once(asker, key, asked, self.clock(), lambda: self._events(asked, allowed))
+        erased = bool(Standing.here().now().erased([asked.customer_id]))
+        given = self.repeats.once(
+            asker, key, asked, self.clock(), lambda: self._events(asked, allowed), keep=not erased
+        )
         return still_allowed(given, self.purposes)
 
     def decisions(

@@ -35,9 +35,17 @@ class Repeats(Generic[Answer]):
         self.folder, self.kind = folder, kind
 
     def once(
-        self, asker: str, key: str, asked: msgspec.Struct, now: datetime, answer: Callable[[], Answer]
+        self,
+        asker: str,
+        key: str,
+        asked: msgspec.Struct,
+        now: datetime,
+        answer: Callable[[], Answer],
+        *,
+        keep: bool = True,
     ) -> Answer:
-        """What `answer` says, or said when the same was asked under this key. Raises `Refused` (422) when something else was."""
+        """What `answer` says, or said when the same was asked under this key; not to `keep` it lets a repeat make it anew. Raises
+        `Refused` (422) when something else was asked."""
         body = hashlib.sha256(msgspec.msgpack.encode(asked)).digest()
         name = hashlib.sha256(f"{asker}\n{key}".encode()).hexdigest()
         today = now.date()
@@ -54,6 +62,8 @@ class Repeats(Generic[Answer]):
                         )
                     return msgspec.msgpack.decode(given.answer, type=self.kind)
             found = answer()
+            if not keep:
+                return found
             beside = place.with_name(f".{name}")
             beside.write_bytes(msgspec.msgpack.encode(_Given(body, msgspec.msgpack.encode(found))))
             beside.replace(place)

@@ -9,7 +9,10 @@ Outside our control, and told so in the receipt: what was delivered to us and st
 others fetched or were sent. A tombstone outlives it all, so that none of these brings anybody back.
 """
 
+import logging
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -25,7 +28,9 @@ from features.lock import held
 from features.standing import Standing
 from serving.privacy.stores import forget_in_answers, forget_in_runs, forget_in_score_log
 
-__all__ = ["Receipt", "erase", "finish", "unfinished"]
+__all__ = ["Receipt", "erase", "finish", "finish_beside", "unfinished"]
+
+log = logging.getLogger(__name__)
 
 OUTSIDE = (
     "deliveries that still lie where they came in: delete them there; loading them again brings nobody back",
@@ -68,9 +73,20 @@ def erase(customer_id: str, by: str = "") -> Receipt:
 
 
 def finish() -> list[Receipt]:
-    """Go on with every erasure that was interrupted. Raises as `erase` does."""
+    """Go on with every erasure that was interrupted; the batch does so before its work. Raises as `erase` does."""
+    if not _left():
+        return []
     with _alone():
         return [_finish(journal) for journal in unfinished()]
+
+
+def finish_beside() -> "subprocess.Popen[bytes] | None":
+    """Go on with what was interrupted in a process of its own, while a service answers others; None where nothing was. Of several
+    workers that start at once, one does it and the others' say that it is being done."""
+    if not _left():
+        return None
+    log.warning("an erasure was interrupted; it goes on in a process of its own")
+    return subprocess.Popen([sys.executable, "-m", "serving.privacy", "finish"], stdin=subprocess.DEVNULL)
 
 
 @contextmanager
@@ -85,6 +101,11 @@ def _alone() -> Iterator[None]:
 def unfinished() -> list[Path]:
     """The journals of erasures that are under way or were interrupted."""
     return sorted(_folder("erasing").glob("*.json"))
+
+
+def _left() -> bool:
+    """Whether a journal is there, be it half-written."""
+    return any(_folder("erasing").glob("*.json*"))
 
 
 def _finish(journal: Path) -> Receipt:

@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from features.audit import verify
@@ -12,11 +14,13 @@ from features.audit.verify import records
 from features.home import anchors_folder, audit_folder, scores_folder
 from features.warehouse import connect
 from serving.batch import batch
+from serving.contract.events import EventsRequest
 from serving.privacy import erase, export, finish
 from serving.privacy.erasure import _stores, unfinished
 from serving.runs import folder, runs
 from serving.runs.reader import Run
 from tests.serving.canaries import CANARIES, desk_here, lived_in, loaded, traces, words_of
+from tests.serving.server import serving
 from tests.shop import END
 
 OTHER = "C00001"
@@ -87,6 +91,49 @@ def test_an_erasure_that_broke_off_anywhere_is_finished_when_called_again(
         assert not unfinished()
         assert receipt.identities == 2
         assert traces(deployment / "var", words_of(canary)) == []
+
+
+@pytest.mark.slow
+def test_the_batch_and_the_service_go_on_with_an_erasure_that_broke_off(
+    deployment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> int:
+        raise OSError("the disk went away")
+
+    for canary in CANARIES[:2]:
+        with monkeypatch.context() as there:
+            there.setattr("serving.privacy.erasure._stores", lambda: {"anything": broken})
+            with pytest.raises(OSError, match="went away"):
+                erase(canary)
+        assert traces(deployment / "var", words_of(canary))
+        if canary == CANARIES[0]:
+            night = [sys.executable, "-m", "serving.batch", "--valid-days", "5"]
+            done = subprocess.run(night, capture_output=True, text=True, check=True)
+            assert done.stdout.count("finished an erasure that was interrupted") == 1
+        else:
+            with serving(deployment):
+                deadline = time.monotonic() + 60
+                while unfinished() and time.monotonic() < deadline:
+                    time.sleep(0.2)
+        assert not unfinished()
+        assert traces(deployment / "var", words_of(canary)) == []
+
+
+@pytest.mark.slow
+def test_by_no_road_comes_back_who_was_erased(deployment: Path) -> None:
+    """Loading the old delivery, the night after it, and events posted again, with and without a key."""
+    canary = CANARIES[0]
+    erase(canary)
+    loaded()
+    batch(connect(), END, valid_days=4)
+    desk = desk_here()
+    for key in (None, "a-key-of-the-canary"):
+        for history in ("stored", "given"):
+            asked = {"customer_id": canary, "as_of": "2024-06-19T00:00:00Z", "history": history, "idempotency_key": key,
+                     "events": {"orders": [{"order_id": f"o-{canary}", "happened_at": "2024-06-18T00:00:00Z", "kind": "order"}]}}  # fmt: skip
+            answer = desk.events(msgspec.convert(asked, EventsRequest, strict=False))
+            assert "scored" not in {one.status for one in answer.scores}
+    assert traces(deployment / "var", words_of(canary)) == []
 
 
 @pytest.mark.slow
