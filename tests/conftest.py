@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.no_way_out import no_way_out
 from tests.shop import open_shop
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -33,8 +34,11 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder in which both tasks of a small invented shop are trained, promoted and scored."""
-    return open_shop(tmp_path_factory.mktemp("shop"))
+    """A data folder in which both tasks of a small invented shop are loaded, trained, promoted and scored, with every way out closed."""
+    with no_way_out() as asked_for:
+        folder = open_shop(tmp_path_factory.mktemp("shop"))
+    assert asked_for == [], "a load, a training or a batch asked for something outside"
+    return folder
 
 
 @pytest.fixture
