@@ -9,10 +9,11 @@ Several runs differ in both seeds. A row's loss is its mean over the runs, and t
 by customers drawn again: "worse" means that the whole interval lies above zero.
 
     pip install 'car-propensity[bench]'  then  make bench-automl
+    python -m benchmarks.automl journey carmaker        only these worlds; CDNOW takes most of the time
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,6 +39,7 @@ from training.task import Task
 from training.tasks import task_named
 from worlds import cdnow, journey
 
+WORLDS = ["cdnow", "journey", "carmaker"]
 TIMES_OURS = 15  # half as much again as the tenth that is to be shown: the shares of a busy machine vary
 LEARNERS = ["lgbm", "xgboost", "xgb_limitdepth", "rf", "extra_tree", "lrl1"]
 MISSING = "FLAML is not installed, it is needed for this benchmark alone: pip install 'car-propensity[bench]'"
@@ -70,14 +72,15 @@ class Run:
 
 
 def main(
+    worlds: Annotated[list[str] | None, typer.Argument(help="cdnow, journey, carmaker; default: all")] = None,
     runs: Annotated[int, typer.Option(min=1, help="fits of each, with other seeds")] = 3,
     seconds: Annotated[float, typer.Option(help="FLAML gets these at least, whatever ours takes")] = 60,
     customers: Annotated[int, typer.Option(help="of the invented carmaker")] = 8_000,
 ) -> None:
-    automl = _flaml()
+    automl, worlds = _flaml(), worlds or WORLDS
     with TemporaryDirectory() as scratch:
         found = []
-        for case in cases(Path(scratch), customers):
+        for case in cases(Path(scratch), customers, worlds):
             found.append(measured(case, automl, runs, seconds))
             print(*found[-1]["shown"], sep="  ", flush=True)
     table = Table(*("task", *TITLES), title=f"Ours against FLAML out of time, {runs} runs of each")
@@ -87,15 +90,18 @@ def main(
     write("automl", {"facts": {"runs": runs, "seconds": seconds, "customers": customers}, "rows": found})
 
 
-def cases(scratch: Path, customers: int) -> Iterator[Case]:
+def cases(scratch: Path, customers: int, worlds: Collection[str]) -> Iterator[Case]:
     """Two tasks of CDNOW, redemption of the Complete Journey, churn of the invented carmaker."""
-    cdnow.convert(scratch / "cdnow")
-    for task, data, parts in studies(connect(str(scratch / "cdnow"))):
-        yield Case(f"CDNOW {task.name}", task, data, parts)
-    journey.convert(scratch / "journey")
-    households = connect(str(scratch / "journey"))
-    yield cut("Complete Journey", "redemption", households, journey.after_campaigns())
-    yield cut("carmaker", "churn", loaded(scratch / "carmaker", customers, seed=7))
+    if "cdnow" in worlds:
+        cdnow.convert(scratch / "cdnow")
+        for task, data, parts in studies(connect(str(scratch / "cdnow"))):
+            yield Case(f"CDNOW {task.name}", task, data, parts)
+    if "journey" in worlds:
+        journey.convert(scratch / "journey")
+        households = connect(str(scratch / "journey"))
+        yield cut("Complete Journey", "redemption", households, journey.after_campaigns())
+    if "carmaker" in worlds:
+        yield cut("carmaker", "churn", loaded(scratch / "carmaker", customers, seed=7))
 
 
 def cut(world: str, name: str, warehouse: Warehouse, planned: Plan | None = None) -> Case:

@@ -29,6 +29,7 @@ class Campaign:
 
     @property
     def share(self) -> float:
+        """The list's size as a share of those asked about."""
         return self.listed / self.asked
 
     @property

@@ -47,6 +47,7 @@ class GradeCuts(msgspec.Struct, frozen=True):
     population: int
 
     def grade(self, probability: float) -> str:
+        """The grade A, B or C of a probability."""
         return "A" if probability >= self.a else "B" if probability >= self.b else "C"
 
 
@@ -154,10 +155,12 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
     def to_json(self) -> bytes:
+        """The card as it is kept beside the model."""
         return msgspec.json.format(msgspec.json.encode(self), indent=1)
 
     @classmethod
     def from_json(cls, text: bytes) -> "Card":
+        """The card that was kept."""
         return msgspec.json.decode(text, type=cls)
 
     def __str__(self) -> str:

@@ -40,4 +40,5 @@ def fit_linear(fitted_on: pd.DataFrame, names: Sequence[str], categories: Collec
 
 
 def linear_probabilities(pipeline: Pipeline, rows: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
+    """Its probability per row that a wanted outcome comes by the longest horizon; not calibrated further."""
     return np.asarray(pipeline.predict_proba(numbers(rows, names))[:, 1], dtype=np.float64)

@@ -53,6 +53,7 @@ class Copy:
 
 
 def models_folder() -> Path:
+    """Where copies of fetched models lie."""
     return data_folder() / "models"
 
 

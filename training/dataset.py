@@ -64,6 +64,7 @@ class Dataset:
 
     @property
     def names(self) -> list[str]:
+        """The columns of the features, in the order a model reads them."""
         return [feature.name for feature in self.features]
 
 

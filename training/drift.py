@@ -53,10 +53,12 @@ class Line:
 
     @property
     def moved(self) -> bool:
+        """Whether it is spread otherwise than when it was learned, beyond chance."""
         return self.psi > max(LOOK, self.chance)
 
     @property
     def shifted(self) -> bool:
+        """Whether it has moved so far that the test's figures no longer speak for it."""
         return self.psi > max(ACT, self.chance, TIMES_TESTED * self.tested)
 
     @property
@@ -66,6 +68,7 @@ class Line:
 
     @property
     def state(self) -> str:
+        """How it stands, in a word."""
         return "silent" if self.silent else "shifted" if self.shifted else "moved" if self.moved else "steady"
 
 
@@ -90,10 +93,12 @@ class Drift:
 
     @property
     def shifted_weight(self) -> float:
+        """The share of what the trees gained that shifted columns carry."""
         return sum(line.weight for line in self.shifted)
 
     @property
     def advice(self) -> list[str]:
+        """Why training again is advised, in words; nothing where it is not."""
         said = []
         if self.scores.shifted:
             said.append(f"scores: {_index(self.scores)}")

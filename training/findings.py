@@ -88,6 +88,7 @@ class Report:
         return best_rule(self.rules, self.scorers)
 
     def values(self, scorer: str) -> dict[str, float]:
+        """A scorer's figures without their intervals, by metric."""
         return {metric: e.value for metric, e in self.scorers[scorer].items()}
 
     def table(self) -> pd.DataFrame:

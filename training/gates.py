@@ -18,9 +18,9 @@ import pandas as pd
 
 from features.feature_set import FEATURES
 from features.lawful import columns_read, undeclared
+from training.calibration import Calibration, calibration_of
 from training.card import Card
 from training.history import PASSED, REFUSED, RESERVED, Finding
-from training.metrics import ece, ece_by_chance
 from training.ranking import aucs, lifts, log_losses
 from training.resampling import Estimate, lead
 from training.segments import FEWEST_OUTCOMES, enough, groups_of
@@ -71,6 +71,7 @@ class Verdict:
 
     @property
     def reserved(self) -> list[str]:
+        """What is not as it should be, though it may be promoted, in words."""
         return [f.words for f in self.findings if f.verdict == RESERVED]
 
 
@@ -80,6 +81,7 @@ def judged(evidence: Evidence) -> Verdict:
 
 
 def complete_card(e: Evidence) -> Iterator[Finding]:
+    """The card says all that a reader of the model needs."""
     needed = ("question", "cohort", "purpose", "features", "test_at", "figures", "outlook", "rules", "rule_sentences",
               "data_digest", "code_revision", "packages", "certificate")  # fmt: skip
     missing = [name for name in needed if not getattr(e.card, name)]
@@ -105,12 +107,14 @@ def lawful(e: Evidence) -> Iterator[Finding]:
 
 
 def no_leak(e: Evidence) -> Iterator[Finding]:
+    """The run's certificate found nothing that knows the future."""
     seal = e.card.certificate
     words = seal.finding if seal else "no leak certificate"
     yield _finding("leaks", "clean" if seal and seal.clean else "not clean", "clean", bool(seal and seal.clean), words)  # fmt: skip
 
 
 def later_test(e: Evidence) -> Iterator[Finding]:
+    """The test came after everything that was learned; else it is a reservation."""
     words = f"kept apart {e.card.cut}"
     if not e.card.in_time:
         words = f"not tested after all it learned from, which flatters: {words}"
@@ -119,11 +123,13 @@ def later_test(e: Evidence) -> Iterator[Finding]:
 
 
 def golden(e: Evidence) -> Iterator[Finding]:
+    """The files score the rows kept beside them as they did when they were written."""
     words = e.broken or "the files score their golden rows to the bit, with today's features"
     yield _finding("golden", "differ" if e.broken else "equal", "equal", not e.broken, words)
 
 
 def beats_rules(e: Evidence) -> Iterator[Finding]:
+    """Ahead of each of the task's rules in ROC AUC, on the same redrawn customers, beyond chance."""
     for name, rank in e.ranks.items():
         gain = lead(aucs, e.rows, e.probability, rank)
         measured, allowed = _signed(gain), "ROC AUC ahead"
@@ -138,6 +144,7 @@ def beats_rules(e: Evidence) -> Iterator[Finding]:
 
 
 def keeps_up(e: Evidence) -> Iterator[Finding]:
+    """Not behind the champion in log loss or ROC AUC beyond chance, where the two answer the same question."""
     if e.served is None:
         words = e.unlike or e.unfit or "nothing serves yet"
         yield _finding("champion", "-", "not behind", not e.unlike, words)
@@ -153,28 +160,29 @@ def keeps_up(e: Evidence) -> Iterator[Finding]:
 
 
 def calibrated(e: Evidence) -> Iterator[Finding]:
-    error, chance = _ece(e.rows, e.probability), _chance(e.rows, e.probability)
-    no_better = e.served is None or error <= _ece(e.rows, e.served)
-    yield _calibration("calibration", "overall", error, MOST_ECE, chance, no_better)
+    """The calibration error without the noise of the test, over all rows."""
+    found = _calibration_of(e.rows, e.probability)
+    no_better = e.served is None or found.corrected <= _calibration_of(e.rows, e.served).corrected
+    yield _calibration("calibration", "overall", found, MOST_ECE, no_better)
 
 
 def calibrated_in_segments(e: Evidence) -> Iterator[Finding]:
     """The segment that is farthest beyond what is allowed it; the more are looked at, the more chance may do."""
-    found = []
     segments = list(_segments(e.rows))
+    found = []
     for name, inside in segments:
-        rows, promised = e.rows[inside], e.probability[inside]
-        chance = _chance(rows, promised, share=1 - 0.05 / len(segments))
-        found.append((_ece(rows, promised) - max(MOST_ECE_OF_SEGMENT, chance), name, inside, chance))
+        one = _calibration_of(e.rows[inside], e.probability[inside], share=1 - 0.05 / len(segments))
+        found.append((one.corrected - max(MOST_ECE_OF_SEGMENT, one.by_chance), name, inside, one))
     if not found:
         words = "no segment has enough rows to judge"
         yield Finding("worst segment", "-", f"{MOST_ECE_OF_SEGMENT}", PASSED, words)
         return
-    _, name, inside, chance = max(found, key=lambda one: one[0])
-    error = _ece(e.rows[inside], e.probability[inside])
-    no_better = e.served is None or error <= _ece(e.rows[inside], e.served[inside])
+    _, name, inside, worst = max(found, key=lambda one: one[0])
+    no_better = (
+        e.served is None or worst.corrected <= _calibration_of(e.rows[inside], e.served[inside]).corrected
+    )
     where = f"in the worst of {len(segments)} segments, {name}"
-    yield _calibration("worst segment", where, error, MOST_ECE_OF_SEGMENT, chance, no_better)
+    yield _calibration("worst segment", where, worst, MOST_ECE_OF_SEGMENT, no_better)
 
 
 def stable_top(e: Evidence) -> Iterator[Finding]:
@@ -216,19 +224,19 @@ GATES: tuple[Callable[[Evidence], Iterable[Finding]], ...] = (
 )
 
 
-def _calibration(gate: str, where: str, error: float, most: float, chance: float, no_better: bool) -> Finding:
-    by_chance = f" (chance alone: {chance:.4f})" if chance > most else ""
-    words = f"calibration error {where}: {error:.4f}, {most} allowed{by_chance}"
-    return _should(gate, f"{error:.4f}", f"{max(most, chance):.4f}", error <= max(most, chance), no_better, words)  # fmt: skip
+def _calibration(gate: str, where: str, found: Calibration, most: float, no_better: bool) -> Finding:
+    allowed = max(most, found.by_chance)
+    by_chance = f" (chance alone: {found.by_chance:.4f})" if allowed > most else ""
+    words = (
+        f"calibration error {where}: {found.corrected:.4f} ({found.low:.4f} to {found.high:.4f}) without noise, "
+        f"{found.plain:.4f} with it; {most} allowed{by_chance}"
+    )
+    return _should(gate, f"{found.corrected:.4f}", f"{allowed:.4f}", found.corrected <= allowed, no_better, words)  # fmt: skip
 
 
-def _ece(rows: pd.DataFrame, probability: np.ndarray) -> float:
-    return ece(rows["outcome"].to_numpy(dtype=np.float64), probability, np.ones(len(rows)))
-
-
-def _chance(rows: pd.DataFrame, probability: np.ndarray, share: float = 0.95) -> float:
+def _calibration_of(rows: pd.DataFrame, probability: np.ndarray, share: float = 0.95) -> Calibration:
     outcome, customers = rows["outcome"].to_numpy(dtype=np.float64), rows["customer_id"].to_numpy()
-    return ece_by_chance(outcome, probability, customers, share=share)
+    return calibration_of(outcome, probability, customers, share=share)
 
 
 def _segments(rows: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:

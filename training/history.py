@@ -53,6 +53,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def moves(self) -> bool:
+        """Whether another version serves after it."""
         return self.deed != "refused"
 
 

@@ -18,7 +18,6 @@ __all__ = [
     "bins_of",
     "brier",
     "ece",
-    "ece_by_chance",
     "lift_at",
     "log_loss",
 ]
@@ -60,10 +59,12 @@ def lift_at(share: float) -> Metric:
 
 
 def brier(outcome: np.ndarray, probability: np.ndarray, weight: np.ndarray) -> float:
+    """Mean square of what was promised less what happened."""
     return float(np.average((probability - outcome) ** 2, weights=weight))
 
 
 def log_loss(outcome: np.ndarray, probability: np.ndarray, weight: np.ndarray) -> float:
+    """Mean of minus the logarithm of the chance given to what happened; chances are held within 1e-15 of 0 and 1."""
     p = np.clip(probability, 1e-15, 1 - 1e-15)
     return float(np.average(-np.log(np.where(outcome == 1, p, 1 - p)), weights=weight))
 
@@ -74,28 +75,6 @@ def ece(outcome: np.ndarray, probability: np.ndarray, weight: np.ndarray) -> flo
     promised = np.bincount(bins, weight * probability, BINS)
     happened = np.bincount(bins, weight * outcome, BINS)
     return float(np.abs(promised - happened).sum() / weight.sum())
-
-
-def ece_by_chance(
-    outcome: np.ndarray,
-    probability: np.ndarray,
-    customers: np.ndarray,
-    *,
-    share: float = 0.95,
-    draws: int = 400,
-    seed: int = 7,
-) -> float:
-    """What `ece` stays below in `share` of tests of this size when every probability is true.
-
-    Each customer's gaps between promised and happened keep their size and, together, get a sign by chance (the wild
-    bootstrap by cluster of Cameron, Gelbach and Miller 2008).
-    """
-    who, count = np.unique(customers, return_inverse=True)[1], len(np.unique(customers))
-    place = who * BINS + bins_of(probability)
-    gaps = np.bincount(place, probability - outcome, count * BINS).reshape(count, BINS)
-    generator = np.random.default_rng(seed)
-    signs = (generator.integers(0, 2, count) * 2.0 - 1.0 for _ in range(draws))
-    return float(np.quantile([np.abs(drawn @ gaps).sum() for drawn in signs], share) / len(outcome))
 
 
 OF_RANKS: Mapping[str, Metric] = {
@@ -110,6 +89,7 @@ OF_PROBABILITIES: Mapping[str, Metric] = {"brier": brier, "log_loss": log_loss, 
 
 
 def bins_of(probability: np.ndarray) -> np.ndarray:
+    """Each row's bin of `BINS` that hold equally many; equal probabilities share one."""
     edges = np.quantile(probability, np.linspace(0, 1, BINS + 1)[1:-1])
     return np.searchsorted(edges, probability, side="right")
 

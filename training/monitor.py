@@ -63,6 +63,7 @@ class Watched:
 
     @property
     def verdict(self) -> str:
+        """What is advised, in one line."""
         return "retrain: " + "; ".join(self.advice) if self.advice else "steady: no reason to train again"
 
     def figures(self) -> dict[str, float]:

@@ -37,6 +37,7 @@ class Happens:
 
     @property
     def kinds(self) -> tuple[str, ...]:
+        """What may happen: the one outcome."""
         return (self.name,)
 
     @property
@@ -46,6 +47,7 @@ class Happens:
 
     @property
     def sources(self) -> frozenset[str]:
+        """The sources it reads, of past or future."""
         return self.watches | (sources_of(self.beyond) if self.beyond else frozenset())
 
     def first(
@@ -81,6 +83,7 @@ class FirstOf:
 
     @property
     def sources(self) -> frozenset[str]:
+        """The sources it reads, of past or future."""
         return self.watches
 
     def first(

@@ -51,6 +51,7 @@ class Plan:
 
     @property
     def dates(self) -> list[datetime]:
+        """Every date of any part, in order."""
         return sorted({*self.fit, *self.calibrate, *self.test})
 
     @property

@@ -20,6 +20,7 @@ class Propensity(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     horizon, and one column per outcome and horizon, such as `order 30 d`."""
 
     def load_context(self, context: mlflow.pyfunc.PythonModelContext) -> None:
+        """Read the model's own files; MLflow calls this once."""
         folder = Path(context.artifacts["model"])
         manifest = json.loads((folder / "MANIFEST.json").read_text())
         read = {
@@ -34,6 +35,7 @@ class Propensity(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         self.line = json.loads(read["line.json"]) if "line.json" in read else None
 
     def predict(self, context: object, model_input: pd.DataFrame) -> pd.DataFrame:  # noqa: ARG002
+        """Score rows that have the model's columns by name; MLflow and Spark call this."""
         card = self.card
         outlook = self._happened(self._margins(model_input))
         outlook = 1.0 - outlook if card["silence"] else outlook

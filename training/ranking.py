@@ -104,10 +104,12 @@ def promises_of(outcome: np.ndarray, probability: np.ndarray, draws: Draws) -> P
 
 
 def aucs(outcome: np.ndarray, score: np.ndarray, draws: Draws) -> np.ndarray:
+    """ROC AUC in every draw; a `Figure`."""
     return lists_of(outcome, score, draws, np.zeros(1)).auc
 
 
 def log_losses(outcome: np.ndarray, probability: np.ndarray, draws: Draws) -> np.ndarray:
+    """Log loss in every draw; a `Figure`."""
     return promises_of(outcome, probability, draws).log_loss
 
 

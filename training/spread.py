@@ -38,6 +38,7 @@ class Spread(msgspec.Struct, frozen=True):
 
     @property
     def parts(self) -> np.ndarray:
+        """Shares of rows that are missing, not known, and in each bin."""
         return np.array([self.missing, self.unseen, *self.shares])
 
 

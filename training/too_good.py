@@ -51,10 +51,12 @@ class Doubt:
 
     @property
     def high(self) -> bool:
+        """Whether the figure is beyond belief, and no rule is near it."""
         return self.model > BEYOND_BELIEF and separation(self.model) > NEAR_A_RULE * separation(self.rule)
 
     @property
     def far(self) -> bool:
+        """Whether it is high and many times as far apart as the best rule, even at the lower end of its interval."""
         return self.low > HIGH and separation(self.low) > TIMES_THE_RULES * separation(self.rule)
 
     @property

@@ -83,6 +83,7 @@ class Prepared:
 
     @property
     def categories(self) -> list[str]:
+        """The columns whose numbers stand for levels."""
         return [name for name in self.data.names if name in self.parts.levels]
 
 

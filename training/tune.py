@@ -54,6 +54,7 @@ class Verdict:
 
     @property
     def wins(self) -> bool:
+        """Whether the tuned model is better by a whole interval, on a test later than what it learned."""
         return self.difference.high < 0 and self.in_time
 
     def __str__(self) -> str:

@@ -23,7 +23,7 @@ from training import artefact, gates, history, promote, registry
 from training.artefact import Loaded
 from training.comparison import compare, grouped
 from training.gates import Evidence, judged
-from training.metrics import ece, ece_by_chance
+from training.metrics import ece
 from training.tasks import task_named
 
 DAYS = [datetime(2024, month, 1) for month in (1, 2, 3)]
@@ -195,18 +195,6 @@ def test_what_serves_no_better_lets_a_model_pass_with_a_reservation() -> None:
     )
 
 
-def test_true_probabilities_stay_below_what_chance_allows_nineteen_times_of_twenty() -> None:
-    """Customers with several moments share their luck: the limit must know it."""
-    above = 0
-    for seed in range(150):
-        chance = np.random.default_rng(seed)
-        p = np.repeat(chance.beta(1, 3, 300), 3)
-        outcome = np.repeat(chance.random(300), 3) < p
-        customers = np.repeat(np.arange(300), 3).astype(str)
-        above += ece(outcome, p, np.ones(900)) > ece_by_chance(outcome, p, customers, draws=100)
-    assert 1 <= above <= 16
-
-
 def test_the_worst_segment_is_one_of_the_report() -> None:
     """One declaration: what the gate measures in a segment stands in the report's table."""
     e = evidence()
@@ -216,5 +204,5 @@ def test_the_worst_segment_is_one_of_the_report() -> None:
     (found,) = gates.calibrated_in_segments(replace(e, probability=shifted))
     assert "in the worst of 3 segments, region south" in found.words
     assert set(groups) == {"region north", "region south", "region not known"}
-    assert found.measured == f"{groups['region south'].scorers['model']['ece'].value:.4f}"
+    assert f"{groups['region south'].scorers['model']['ece'].value:.4f} with it" in found.words
     assert found.verdict == "refused"
