@@ -21,7 +21,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from features.cohorts import excluded_column
 from features.command import run
 from features.errors import BadRun
 from features.home import scores_folder
@@ -29,45 +28,57 @@ from features.nightly import NightlyRows, rows_folder
 from serving.runs import Run, named, runs
 from training import registry
 from training.artefact import Loaded
-from training.drift import Drift, against
+from training.drift import MOST_ROWS, Drift, against
 from training.monitor import RETRAIN, WIDTH, Watched, log
 from training.resampling import Estimate
 
 __all__ = ["Night", "night_of", "since_the_run_before", "watched"]
 
 SHOWN = 8
+SEED = 7
 
 
 @dataclass(frozen=True)
 class Night:
-    """What a run scored for a task: the feature rows (a frame with `customer_id`, categories as text) and the probabilities, in one order."""
+    """What a run scored for a task: `customers` and their `probabilities`, in one order; and the feature rows (a frame with `customer_id`,
+    categories as text) of all of them, or of `MOST_ROWS` drawn from more."""
 
-    rows: pd.DataFrame
+    customers: pd.Series
     probabilities: np.ndarray
+    rows: pd.DataFrame
 
 
 def night_of(scored: Run, task: str, loaded: Loaded) -> Night | None:
-    """Raises `BadRun` when the run does not hold the task. None when its feature rows are gone: two nights are kept."""
+    """Raises `BadRun` when the run does not hold the task. None when its feature rows are gone: two nights are kept. The rows are read a
+    piece at a time, so that memory holds no more for more customers."""
     if task not in scored.manifest.tasks:
         raise BadRun(f"{scored.name} holds no scores for {task}; it holds {', '.join(scored.manifest.tasks)}")
     file = rows_folder() / scored.manifest.rows
     if not file.is_file():
         return None
-    names, excluded = ["customer_id", *loaded.card.features], excluded_column(loaded.card.cohort)
-    night = NightlyRows.open(file)
-    parts = [night.read(number).select([*names, excluded]) for number in range(len(night.batches))]
-    asked = pa.concat_tables(part.filter(part[excluded].is_null()) for part in parts).drop_columns(excluded)
-    long = pa.concat_tables(scored.rows("long", ["customer_id", "task", "probability"]))
-    told = long.filter(pc.equal(long["task"], task)).drop_columns("task")
-    both = asked.join(told, "customer_id", join_type="inner").sort_by("customer_id")
-    return Night(both.select(names).to_pandas(), both["probability"].to_numpy())
+    told = pa.concat_tables(
+        part.filter(pc.equal(part["task"], task)).drop_columns("task")
+        for part in scored.rows("long", ["customer_id", "task", "probability"])
+    )
+    ids = told["customer_id"].combine_chunks()
+    drawn = np.sort(np.random.default_rng(SEED).choice(len(ids), min(len(ids), MOST_ROWS), replace=False))
+    wanted, names, night = (
+        ids.take(pa.array(drawn)),
+        ["customer_id", *loaded.card.features],
+        NightlyRows.open(file),
+    )
+    parts = []
+    for number in range(len(night.batches)):
+        piece = night.read(number).select(names)
+        parts.append(piece.filter(pc.is_in(piece["customer_id"], wanted)))
+    return Night(ids.to_pandas(), told["probability"].to_numpy(), pa.concat_tables(parts).to_pandas())
 
 
 def watched(scored: Run, task: str, loaded: Loaded, version: str, night: Night) -> Watched:
     """What the run scored beside what the model learned from. Raises `BadRun` for a model that keeps no baseline."""
     if loaded.baseline is None:
         raise BadRun(f"{task} version {version} keeps no baseline to compare with: train it again")
-    drift = against(loaded.baseline, night.rows, night.probabilities, len(night.rows))
+    drift = against(loaded.baseline, night.rows, night.probabilities, len(night.customers), night.customers)
     return Watched(
         task, version, scored.manifest.as_of, drift, Estimate(*loaded.card.figures["model"]["auc"])
     )
@@ -110,13 +121,13 @@ def main(
             raise BadRun(
                 f"the feature rows of {now.name} are gone: watch a run before two newer nights are made"
             )
-        if not len(night.rows):
+        if not len(night.customers):
             print(f"{task}: nobody was scored")
             continue
         found = watched(now, task, loaded, facts.model_version, night)
         console.print(found, highlight=False)
         earlier = night_of(before, task, loaded) if before and task in before.manifest.tasks else None
-        if before and earlier and len(earlier.rows):
+        if before and earlier and len(earlier.customers):
             told = watched(before, task, loaded, facts.model_version, earlier).drift
             console.print(since_the_run_before(found.drift, told), highlight=False)
             if sudden := found.drift.sudden(told):

@@ -22,7 +22,7 @@ from training.expected import expected
 from training.resampling import Estimate
 from training.spread import Spread, psi, psi_by_chance, spread_of
 
-__all__ = ["Drift", "Line", "against", "learned"]
+__all__ = ["MOST_ROWS", "Drift", "Line", "against", "learned"]
 
 LOOK, ACT = 0.10, 0.25
 TIMES_TESTED = 2.0
@@ -34,7 +34,7 @@ MISSING_MORE = 0.10
 SUDDEN_TIMES = 1.3  # a cohort grows or shrinks by so much over months, not from run to run
 MOST_LOST_AUC = 0.02
 UNSEEN = 0.05
-MOST_ROWS = 100_000
+MOST_ROWS = 100_000  # of more, so many are drawn: their spreads say no less
 
 
 @dataclass(frozen=True)
@@ -196,17 +196,26 @@ def learned(
     )
 
 
-def against(base: Baseline, rows: pd.DataFrame, probabilities: np.ndarray, per_date: float) -> Drift:
-    """Compare rows (customer_id, the model's columns, categories as text) and their scores with what was learned."""
-    drawn, many = _some(rows), rows["customer_id"].nunique()
+def against(
+    base: Baseline,
+    rows: pd.DataFrame,
+    probabilities: np.ndarray,
+    per_date: float,
+    customers: pd.Series | None = None,
+) -> Drift:
+    """Compare rows (customer_id, the model's columns, categories as text) and their scores with what was learned. Where `rows` are some
+    drawn from many, `customers` says whose the `probabilities` are."""
+    drawn = _some(rows)
+    everybody = rows["customer_id"] if customers is None else customers
+    many = everybody.nunique()
     lines = [
         _line(base, name, spread, spread.again(drawn[name]), base.tested[name], base.weights[name], many)
         for name, spread in base.features.items()
     ]
     now = base.scores.again(pd.Series(probabilities))
     scores = _line(base, "scores", base.scores, now, base.tested_scores, 1.0, many)
-    now_expected = expected(probabilities, rows["customer_id"])
-    return Drift(len(rows), many, per_date, scores, lines, now_expected, base)
+    now_expected = expected(probabilities, everybody)
+    return Drift(len(everybody), many, per_date, scores, lines, now_expected, base)
 
 
 def _line(

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import ibis.expr.types as ir
+import pandas as pd
 import pytest
 
 from features import nightly
@@ -58,10 +59,28 @@ def test_what_is_watched_is_what_was_scored(place: Path) -> None:
         assert night is not None
         assert len(night.rows) == facts.scored
         ranked = {row["customer_id"]: row["probability"] for row in run.ranked(task).to_pylist()}
-        told = dict(zip(night.rows["customer_id"], night.probabilities, strict=True))
+        told = dict(zip(night.customers, night.probabilities, strict=True))
         assert told == ranked
+        assert night.rows["customer_id"].tolist() == night.customers.tolist()
     with pytest.raises(BadRun, match="holds no scores for upgrade; it holds churn"):
         night_of(run, "upgrade", champion.loaded)
+
+
+def test_of_many_customers_some_are_drawn(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = batch(connect(), END, scores=place / "scores")
+    task = next(iter(run.manifest.tasks))
+    loaded = registry.champion(task).loaded
+    whole = night_of(run, task, loaded)
+    monkeypatch.setattr(watch, "MOST_ROWS", 50)
+    some = night_of(run, task, loaded)
+    assert whole is not None
+    assert some is not None
+    assert some.customers.tolist() == whole.customers.tolist()
+    assert len(some.rows) == 50
+    pd.testing.assert_frame_equal(
+        some.rows.set_index("customer_id"), whole.rows.set_index("customer_id").loc[some.rows["customer_id"]]
+    )
+    assert watched(run, task, loaded, "1", some).drift.rows == len(whole.customers)
 
 
 def test_the_monitor_says_so_before_the_labels_do(place: Path) -> None:
