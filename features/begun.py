@@ -72,6 +72,7 @@ class Begun:
 
     @property
     def blocks(self) -> list[Path]:
+        """Finished rows, in the order of customers."""
         return sorted(self.folder.glob(BLOCKS))
 
     @property
@@ -118,6 +119,7 @@ class Begun:
         rename(whole, self.target)
 
     def clear(self) -> None:
+        """The night has its name: nothing of its making is needed any more."""
         shutil.rmtree(self.folder)
         flush(self.folder.parent)
 

@@ -277,6 +277,7 @@ class NightlyRows:
         return pa.Table.from_batches([batch], self.schema)
 
     def table(self) -> pa.Table:
+        """All rows, mapped: nothing is read before it is looked at."""
         return pa.Table.from_batches(self.batches, self.schema)
 
     def find(self, customer_ids: Iterable[str]) -> pa.Table:

@@ -12,6 +12,7 @@ Killed at any point and called again it goes on where it was: parts that are don
 
 import hashlib
 import logging
+import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -57,6 +58,7 @@ log = logging.getLogger(__name__)
 VALID_DAYS = 7
 MOST_REJECTED = 0.01
 SAMPLE = 500
+THREADS = os.cpu_count() or 1
 ROWS = "rows"
 
 
@@ -177,7 +179,7 @@ def _score(job: _Job, rows: NightlyRows, work: Work) -> dict[int, Done]:
             began = time.monotonic()
             good, bad = believed(block, names, first_row, last_id)
             then = before.beside(good["customer_id"].combine_chunks()) if before and len(good) else None
-            made = score_part(job.scorers, good, bad, job.as_of, job.expires_at, then)
+            made = score_part(job.scorers, good, bad, job.as_of, job.expires_at, then, THREADS)
             part = work.keep(number, made, time.monotonic() - began)
         assert part is not None
         found[number] = part

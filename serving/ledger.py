@@ -38,6 +38,7 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def inside(self) -> bool:
+        """Whether what happened lies within the interval, its ends included."""
         return self.low <= self.happened <= self.high
 
 

@@ -6,6 +6,7 @@ model sees it.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -82,42 +83,77 @@ def score_part(
     as_of: datetime,
     expires_at: datetime,
     then: Then | None = None,
+    threads: int = 1,
 ) -> Part:
     """Every task's scores of rows that can be believed, sorted by customer and task; and why they moved from what their rows
-    were `then`."""
-    names = sorted({concept for scorer in scorers for concept in scorer.explainer.concepts})
-    counts, long, by_concept, who = {}, [], [], []
-    promised: list[pa.Table] = [PARTIAL.empty_table()]
-    groups = grouped(rows)
-    strange: dict[str, Counter[str]] = {scorer.task: Counter() for scorer in scorers}
+    were `then`. Blocks of them are worked at in so many `threads`; the tables are the same whatever their number."""
+    job = _Job(rows, grouped(rows), _concepts_of(scorers), as_of, expires_at, then)
+    counts, asked = {}, []
     for scorer in scorers:
-        counts[scorer.task] = _counted(rows, scorer, len(rejected))
-        for place in range(0, len(rows), ROWS_AT_A_TIME):
-            block = rows.slice(place, ROWS_AT_A_TIME)
-            scored = scorer.score(block, warn=False)
-            strange[scorer.task].update(scored.unseen)
-            if not len(scored.probabilities):
-                continue
-            parts = scorer.parts(scored.rows)
-            sums = scorer.explainer.by_concept(parts)
-            ids = block["customer_id"].combine_chunks().filter(pa.array(scored.eligible))
-            strongest = scorer.explainer.speaking(scored.rows, parts, sums, MOST_REASONS)
-            moved = moves(scorer, ids, scored, parts, sums, then) if then else None
-            long.append(_long(scorer, ids, scored, strongest, moved, as_of, expires_at))
-            by_concept.append(_concepts(scorer, ids, sums, names))
-            here = place + np.flatnonzero(scored.eligible)
-            promised.append(partial_sums(scorer, scored, among(groups, here)))
-            who.append(here)
+        held = scorer.refusals(
+            rows
+        )  # asked once: who takes something back meanwhile is minded when the run is published
+        counts[scorer.task] = _counted(held, len(rejected))
+        places = np.flatnonzero(held.is_null().to_numpy())
+        asked += [(scorer, places[n : n + ROWS_AT_A_TIME]) for n in range(0, len(places), ROWS_AT_A_TIME)]
+    with ThreadPoolExecutor(threads) as pool:
+        blocks = list(pool.map(lambda one: job.block(*one), asked))
+    strange: dict[str, Counter[str]] = {scorer.task: Counter() for scorer in scorers}
+    for (scorer, _), block in zip(asked, blocks, strict=True):
+        strange[scorer.task].update(block.unseen)
     unseen = {task: dict(found) for task, found in strange.items()}
-    promises = pa.concat_tables(promised)
-    if not long:
-        nobody, nothing = STAGED.empty_table(), concepts(names).empty_table()
+    promises = pa.concat_tables([PARTIAL.empty_table(), *(block.forecast for block in blocks)])
+    if not blocks:
+        nobody, nothing = STAGED.empty_table(), concepts(job.names).empty_table()
         return Part(nobody, nothing, SEGMENTS.empty_table(), promises, rejected, counts, unseen)
     # Tasks come one after the other; a stable sort by customer leaves their order within each.
-    order = pa.array(np.argsort(np.concatenate(who), kind="stable"))
-    scores, sums = (pa.concat_tables(some).take(order) for some in (long, by_concept))
-    segments = _segments(rows, groups, np.unique(np.concatenate(who)))
+    who = np.concatenate([places for _, places in asked])
+    order = pa.array(np.argsort(who, kind="stable"))
+    scores, sums = (pa.concat_tables(some).take(order) for some in zip(*((one.long, one.concepts) for one in blocks), strict=True))  # fmt: skip
+    segments = _segments(rows, job.groups, np.unique(who))
     return Part(scores, sums, segments, promises, rejected, counts, unseen)
+
+
+@dataclass(frozen=True)
+class _Block:
+    """What came of a few rows asked about by one model."""
+
+    long: pa.Table
+    concepts: pa.Table
+    forecast: pa.Table
+    unseen: dict[str, int]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is the same for all blocks of a part; `names` are the concepts of all models."""
+
+    rows: pa.Table
+    groups: Mapping[str, Grouped]
+    names: Sequence[str]
+    as_of: datetime
+    expires_at: datetime
+    then: Then | None
+
+    def block(self, scorer: Scorer, places: np.ndarray) -> _Block:
+        """Those rows, all of which may be scored."""
+        rows = self.rows.select(["customer_id", *scorer.card.features]).take(pa.array(places))
+        scored = scorer.answer(rows, explained=True)
+        parts = scorer.parts_of(scored)
+        sums = scorer.explainer.by_concept(parts)
+        ids = rows["customer_id"].combine_chunks()
+        strongest = scorer.explainer.speaking(scored.rows, parts, sums, MOST_REASONS)
+        moved = moves(scorer, ids, scored, parts, sums, self.then) if self.then else None
+        return _Block(
+            _long(scorer, ids, scored, strongest, moved, self.as_of, self.expires_at),
+            _concepts(scorer, ids, sums, self.names),
+            partial_sums(scorer, scored, among(self.groups, places)),
+            scored.unseen,
+        )
+
+
+def _concepts_of(scorers: Sequence[Scorer]) -> list[str]:
+    return sorted({concept for scorer in scorers for concept in scorer.explainer.concepts})
 
 
 def _segments(rows: pa.Table, groups: Mapping[str, Grouped], scored: np.ndarray) -> pa.Table:
@@ -131,8 +167,8 @@ def _segments(rows: pa.Table, groups: Mapping[str, Grouped], scored: np.ndarray)
     return pa.table(columns, schema=SEGMENTS)
 
 
-def _counted(rows: pa.Table, scorer: Scorer, rejected: int) -> dict[str, int]:
-    found = pc.value_counts(scorer.refusals(rows).combine_chunks())
+def _counted(held: pa.ChunkedArray, rejected: int) -> dict[str, int]:
+    found = pc.value_counts(held.combine_chunks())
     reasons = {entry["values"]: entry["counts"] for entry in found.to_pylist()}
     return {"scored": reasons.pop(None, 0), "rejected": rejected, **reasons}
 

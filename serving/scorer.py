@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Scored:
     """Answers for a block of rows: `eligible` marks the rows that were scored; the arrays cover only those. `outlook` is
-    (rows x horizons x kinds)."""
+    (rows x horizons x kinds); `effects` is what contributions are made of, where it was kept."""
 
     eligible: np.ndarray
     excluded: list[str | None]
@@ -38,6 +38,7 @@ class Scored:
     probabilities: np.ndarray
     grades: np.ndarray
     unseen: dict[str, int] = field(default_factory=dict)
+    effects: np.ndarray | None = None
 
 
 class Scorer:
@@ -56,10 +57,12 @@ class Scorer:
 
     @property
     def task(self) -> str:
+        """The name of the task whose champion this is."""
         return self.card.task
 
     @property
     def used(self) -> ModelUsed:
+        """What an answer says about the model behind it."""
         grades = self.card.grades
         return ModelUsed(self.version, self.card.trained_through, grades.a, grades.b, grades.dated)
 
@@ -70,6 +73,7 @@ class Scorer:
 
     @cached_property
     def explainer(self) -> Explainer:
+        """Puts the model's contributions into words."""
         return Explainer(self.features, self.card.levels)
 
     def quicken(self, sample: pa.Table) -> None:
@@ -118,19 +122,26 @@ class Scorer:
         """
         excluded = self.refusals(rows).to_pylist()
         eligible = np.array([reason is None for reason in excluded], dtype=bool)
-        asked = rows.select(list(self.card.features)).filter(pa.array(eligible))
+        found = self.answer(rows.select(list(self.card.features)).filter(pa.array(eligible)), warn=warn)
+        return replace(found, eligible=eligible, excluded=excluded)
+
+    def answer(self, asked: pa.Table, *, explained: bool = False, warn: bool = False) -> Scored:
+        """The same of rows all of which may be scored; `explained` when contributions will be asked for: then what both read is kept."""
         strange = unseen(asked, self.card.levels)
         if strange and warn:
             self.warn(strange)
         values = matrix(asked, list(self.card.features), self.card.levels)
+        effects = self.model.effects(values) if explained else None
         shape = (0, len(self.card.horizons_days), len(self.card.kinds))
-        outlook = self.model.outlook(values) if len(values) else np.empty(shape)
+        outlook = self.model.outlook(values, effects) if len(values) else np.empty(shape)
         probabilities = self.model.propensities(outlook)
         if not np.isfinite(probabilities).all():
             raise BadModel(f"{self.task} version {self.version} gave a score that is not a number")
         cuts = self.card.grades
         grades = np.select([probabilities >= cuts.a, probabilities >= cuts.b], ["A", "B"], "C")
-        return Scored(eligible, excluded, values, outlook, probabilities, grades, strange)
+        everybody = np.ones(len(values), dtype=bool)
+        none: list[str | None] = [None] * len(values)
+        return Scored(everybody, none, values, outlook, probabilities, grades, strange, effects)
 
     def warn(self, strange: Mapping[str, int]) -> None:
         """Say which columns held words the model has not learned, in how many rows; never the words."""
@@ -140,6 +151,10 @@ class Scorer:
     def parts(self, values: np.ndarray) -> np.ndarray:
         """(rows x features) contributions to the log-odds of each scored row."""
         return self.model.contributions(values)[:, :-1]
+
+    def parts_of(self, scored: Scored) -> np.ndarray:
+        """The same of rows that were scored, with what is known of them."""
+        return self.model.contributions(scored.rows, scored.effects, scored.outlook)[:, :-1]
 
     def chances(self, outlook: np.ndarray) -> list[list[Chance]]:
         """The outlook of each scored row, in words and numbers."""

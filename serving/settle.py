@@ -61,6 +61,7 @@ class Verdict:
 
     @property
     def advice(self) -> str:
+        """Why to train again; empty where the latest lists hold, or are too few to say."""
         if not 1 / OFF <= self.latest_ratio <= OFF and self.lists >= FEWEST_LISTS:
             return f"{self.task}: lately {self.latest_ratio:.2f} times as many outcomes as were expected"
         return ""

@@ -58,16 +58,21 @@ class Line(msgspec.Struct, frozen=True, dict=True):
         """(rows x outcomes x columns): what each column adds to the log-odds. The same bits alone or among others."""
         rows = np.ascontiguousarray(rows)  # the order of a sum is that of the memory
         missing, known = np.isnan(rows), self._arrays
-        held = np.where(missing, 0.0, np.clip(_signed_log(rows), known["low"], known["high"]))
-        found = held[:, None, :] * known["slopes"] + known["starts"]
+        held = _signed_log(rows)
+        np.minimum(np.maximum(held, known["low"], out=held), known["high"], out=held)
+        found = held[:, None, :] * known["slopes"]
+        found += known["starts"]
         for place, effects in self.levels.items():
             of = np.asarray(effects)
             level = np.where(missing[:, int(place)], 0, rows[:, int(place)]).astype(np.int64)
             found[:, :, int(place)] = of[:, np.clip(level, 0, of.shape[1] - 1)].T
-        return np.asarray(np.where(missing[:, None, :], known["absent"], found))
+        np.copyto(found, known["absent"], where=missing[:, None, :])
+        return np.asarray(found)
 
-    def margins(self, rows: np.ndarray) -> np.ndarray:
-        """(rows x outcomes) log-odds against nothing."""
+    def margins(self, rows: np.ndarray, effects: np.ndarray | None = None) -> np.ndarray:
+        """(rows x outcomes) log-odds against nothing; `effects` where they are known."""
+        if effects is not None:
+            return np.asarray(effects.sum(axis=2) + self.bases)
         found = [self.effects(rows[at : at + BLOCK]).sum(axis=2) for at in range(0, len(rows), BLOCK)]
         return np.asarray(np.concatenate([np.empty((0, len(self.bases))), *found]) + self.bases)
 
@@ -152,7 +157,9 @@ class _Design:
 
 def _signed_log(rows: np.ndarray) -> np.ndarray:
     """Counts and amounts are skewed: their logarithm, with sign, is closer to a straight line."""
-    return np.asarray(np.sign(rows) * np.log1p(np.abs(rows)))
+    found = np.abs(rows)
+    np.log1p(found, out=found)
+    return np.asarray(np.copysign(found, rows, out=found))
 
 
 def _nested(numbers: np.ndarray) -> tuple[Numbers, ...]:

@@ -66,14 +66,21 @@ class Model:
         split = np.asarray(self.booster.feature_importance() > 0)
         return split if self.line is None else split | self.line.reads
 
-    def margins(self, rows: np.ndarray) -> np.ndarray:
+    def effects(self, rows: np.ndarray) -> np.ndarray | None:
+        """What the line says column by column, where there is one. Whoever asks for the outlook and for contributions of the same rows
+        works it out once, and hands it to both: it is most of their cost."""
+        return None if self.line is None else self.line.effects(rows)
+
+    def margins(self, rows: np.ndarray, effects: np.ndarray | None = None) -> np.ndarray:
         """(rows x outcomes): how strongly each outcome stands against nothing."""
         trees = margins_of(self.booster, rows)
-        return trees if self.line is None else blended(trees, self.line.margins(rows), self.line.share)
+        return (
+            trees if self.line is None else blended(trees, self.line.margins(rows, effects), self.line.share)
+        )
 
-    def outlook(self, rows: np.ndarray) -> np.ndarray:
+    def outlook(self, rows: np.ndarray, effects: np.ndarray | None = None) -> np.ndarray:
         """(rows x horizons x kinds) calibrated probabilities, coherent; the same bits alone or among others."""
-        happened = self.hazards.outlook(self.margins(rows))
+        happened = self.hazards.outlook(self.margins(rows, effects))
         return 1.0 - happened if self.answers.silence else happened
 
     def probabilities(self, rows: np.ndarray) -> np.ndarray:
@@ -85,13 +92,15 @@ class Model:
         wanted = [outlook[:, -1, place] for place in self.answers.wanted]
         return np.asarray(sum(wanted[1:], wanted[0]))
 
-    def contributions(self, rows: np.ndarray) -> np.ndarray:
+    def contributions(
+        self, rows: np.ndarray, effects: np.ndarray | None = None, outlook: np.ndarray | None = None
+    ) -> np.ndarray:
         """Each feature's part of the log-odds (rows x names) and, last, the base they start from; exact tree SHAP
         values (Lundberg et al. 2020), and the line's own effects beside them.
 
         A row's sum is its log-odds within the first horizon, `leaning`. Hazards of later intervals rise with the same
         margin, so what raises the one raises the others. With several wanted outcomes theirs are weighted by their
-        share of the propensity.
+        share of the propensity. `effects` and `outlook` may be given where they are known.
         """
         outcomes, width = len(self.answers.kinds), len(self.names) + 1
         threads = _threads(rows)
@@ -99,11 +108,14 @@ class Model:
         parts = parts.reshape(len(rows), -1, width)
         parts = parts if outcomes == 1 else parts[:, 1:] - parts[:, :1]
         if self.line is not None:
-            parts[:, :, :-1] = blended(parts[:, :, :-1], self.line.effects(rows), self.line.share)
+            told = self.line.effects(rows) if effects is None else effects
+            parts[:, :, :-1] *= 1.0 - self.line.share  # in place: these are the largest arrays of a night
+            parts[:, :, :-1] += self.line.share * told
             parts[:, :, -1] = blended(parts[:, :, -1], np.asarray(self.line.bases), self.line.share)
         parts *= np.asarray(self.hazards.slopes[0])[None, :, None]
         parts[:, :, -1] += np.asarray(self.hazards.intercepts[0])
-        found = (parts * self._shares(rows)[:, :, None]).sum(axis=1)
+        shares = self._shares(rows, outlook)
+        found = parts[:, 0] if outcomes == 1 else (parts * shares[:, :, None]).sum(axis=1)
         return np.asarray(-found if self.answers.silence else found)
 
     def leaning(self, rows: np.ndarray) -> np.ndarray:
@@ -114,11 +126,11 @@ class Model:
         found = (log_odds * self._shares(rows)).sum(axis=1)
         return np.asarray(-found if self.answers.silence else found)
 
-    def _shares(self, rows: np.ndarray) -> np.ndarray:
+    def _shares(self, rows: np.ndarray, outlook: np.ndarray | None = None) -> np.ndarray:
         """(rows x outcomes): the wanted outcomes' shares of the propensity."""
         if len(self.answers.kinds) == 1:
             return np.ones((len(rows), 1))
-        chances = self.outlook(rows)[:, -1, :].copy()
+        chances = (self.outlook(rows) if outlook is None else outlook)[:, -1, :].copy()
         chances[:, [n for n in range(chances.shape[1]) if n not in self.answers.wanted]] = 0.0
         return np.asarray(chances / chances.sum(axis=1, keepdims=True))
 

@@ -18,6 +18,8 @@ __all__ = ["TagChange", "tags"]
 
 
 class TagChange(msgspec.Struct, frozen=True):
+    """What to do to one customer's tags (`task:grade`), until when that holds, and the key by which a repeated line is known."""
+
     customer_id: str
     add_tag: list[str]
     remove_tag: list[str]

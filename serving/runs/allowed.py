@@ -39,9 +39,11 @@ def of_gone(table: pa.Table, gone: Gone) -> pa.ChunkedArray:
 
 
 def of_persons(table: pa.Table, who: Mapping[str, str]) -> pa.ChunkedArray:
+    """Which rows of a table are of these customers."""
     return pc.is_in(table["customer_id"], pa.array(list(who), pa.string()))
 
 
 def ids(table: pa.Table) -> list[str]:
+    """The customers of a table's rows, in their order."""
     found: list[str] = table["customer_id"].to_pylist()
     return found

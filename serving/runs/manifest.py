@@ -22,6 +22,8 @@ MANIFEST = "MANIFEST.json"
 
 
 class FileFacts(msgspec.Struct, frozen=True):
+    """Of one file: its hash, its size, and the rows of the table it holds."""
+
     sha256: str
     bytes: int
     rows: int = 0
@@ -81,6 +83,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
     def encoded(self) -> bytes:
+        """The bytes of the file: this, with the hash over it."""
         return _sealed(msgspec.json.encode(self))
 
 

@@ -46,6 +46,7 @@ class Run:
 
     @property
     def name(self) -> str:
+        """What the run is called: `run-000042-20240619T000000-3f2a9c1b`."""
         return self.manifest.run
 
     def scores(self, customer_ids: Iterable[str], tasks: Sequence[str] | None = None) -> pa.Table:

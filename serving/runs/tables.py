@@ -7,7 +7,9 @@ ranked/<task>.arrow            who comes first: customers by falling probability
 rejected/part-00000.parquet
 """
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -75,27 +77,33 @@ class Tables:
             found[mine] = percentiles(self._sorted[name], scores[mine])
         columns = {**{name: staged[name] for name in staged.column_names}, "percentile": pa.array(found)}
         long = pa.table([columns[name] for name in LONG.names], schema=LONG).combine_chunks()
-        file = f"part-{number:05d}.parquet"
-        self._parquet(f"long/{file}", long)
-        self._lookup(f"lookup/part-{number:05d}.arrow", long)
-        self._parquet(f"wide/{file}", widened(long, self.tasks))
-        for name in ("concepts", "segments"):
-            self._parquet(f"{name}/{file}", self.work.beside(number, name))
+        made: dict[str, tuple[Callable[[Path, pa.Table], FileFacts], Callable[[], pa.Table]]] = {
+            "lookup": (write_lookup, lambda: long),
+            "long": (write_parquet, lambda: long),
+            "wide": (write_parquet, lambda: widened(long, self.tasks)),
+            "concepts": (write_parquet, lambda: self.work.beside(number, "concepts")),
+            "segments": (write_parquet, lambda: self.work.beside(number, "segments")),
+        }
         if len(rejected := self.work.beside(number, "rejected")):
-            self._parquet(f"rejected/{file}", rejected)
+            made["rejected"] = (write_parquet, lambda: rejected)
+        places = {
+            kind: f"{kind}/part-{number:05d}.{'arrow' if kind == 'lookup' else 'parquet'}" for kind in made
+        }
+        with ThreadPoolExecutor(
+            os.cpu_count()
+        ) as pool:  # compressing and hashing are most of it, and wait for nobody
+            told = pool.map(lambda kind: made[kind][0](self._place(places[kind]), made[kind][1]()), made)
+            self.files |= dict(zip(places.values(), told, strict=True))
 
     def _parquet(self, name: str, table: pa.Table) -> None:
         self.files[name] = write_parquet(self._place(name), table)
-
-    def _lookup(self, name: str, table: pa.Table) -> None:
-        self.files[name] = write_lookup(self._place(name), table)
 
     def _arrow(self, name: str, table: pa.Table) -> None:
         self.files[name] = write_arrow(self._place(name), table)
 
     def _place(self, name: str) -> Path:
         file = self.work.run / name
-        file.parent.mkdir(exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         return file
 
 

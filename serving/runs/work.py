@@ -8,7 +8,7 @@ The key is a hash over everything the result depends on, so parts of another dat
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from features.digest import sha256_of
 from features.durable import put, writing
 from serving.partition import Part
+from serving.runs.schema import STAGED
 
 __all__ = ["Done", "Work"]
 
@@ -49,6 +50,7 @@ class Work:
 
     @property
     def run(self) -> Path:
+        """The folder that will be published."""
         return self.folder / "run"
 
     def remember(self, name: str, value: str) -> None:
@@ -56,6 +58,7 @@ class Work:
         put(self.folder / FACTS, msgspec.json.encode({**self._facts(), name: value}))
 
     def remembered(self, name: str) -> str:
+        """What was kept under that name; empty where nothing was."""
         return self._facts().get(name, "")
 
     def _facts(self) -> Mapping[str, str]:
@@ -91,6 +94,7 @@ class Work:
         return made
 
     def long(self, number: int) -> pa.Table:
+        """The scores of a finished part: the long table without percentiles."""
         return self._read(number, "arrow")
 
     def beside(self, number: int, name: str) -> pa.Table:
@@ -99,7 +103,7 @@ class Work:
 
     def scored(self, number: int, task: str) -> pa.Table:
         """The customers of a part that were scored for a task, with probability and grade."""
-        table = self.long(number).select(["customer_id", "probability", "grade", "task"])
+        table = self._read(number, "arrow", ["customer_id", "task", "probability", "grade"])
         return table.filter(pc.equal(table["task"], task)).drop_columns("task")
 
     def again(self) -> None:
@@ -108,11 +112,13 @@ class Work:
         self.run.mkdir()
 
     def clear(self) -> None:
+        """The run is published: nobody needs its parts any more."""
         shutil.rmtree(self.folder)
 
     def _file(self, number: int, kind: str) -> Path:
         return self.folder / f"part-{number:05d}.{kind}"
 
-    def _read(self, number: int, kind: str) -> pa.Table:
+    def _read(self, number: int, kind: str, columns: Sequence[str] | None = None) -> pa.Table:
         with pa.OSFile(str(self._file(number, kind))) as source:
-            return pa.ipc.open_file(source).read_all()
+            wanted = [STAGED.get_field_index(name) for name in columns] if columns else None
+            return pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(included_fields=wanted)).read_all()

@@ -5,19 +5,19 @@
     ──► a larger tree's answers make one such number per leaf
 
 It is NumPy over columns, no compiler and no further dependency. `faster` hands it out only after it was held against LightGBM on
-the rows given; whatever it does not cover, or does not get equal, stays with LightGBM, and the log says why.
+the rows given (its contributions on the first of them); whatever it does not cover, or does not get equal, stays with LightGBM, and the log says why.
 """
 
 import logging
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 
-from serving.trees.shapley import Path, expected, leaf_values, paths, worth
+from serving.trees.shapley import Path, expected, paths, worths
 from serving.trees.text import CATEGORICAL, DEFAULT_LEFT, MISSING_NAN, Forest, Unread, forest
 
 __all__ = ["FastBooster", "faster"]
@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 ROWS_PER_BLOCK = 8_192
 MOST_QUESTIONS = 10
 MOST_CELLS = 40_000_000  # 320 MB of tables; a forest with more stays with LightGBM
+MOST_LEVELS = 1_024
+MOST_FEATURES = 16  # on the way to one leaf
+TREES_AT_A_TIME = 50  # worked out together
+MOST_EXPLAINED = 128  # of the rows it is held against; LightGBM takes seconds to explain a thousand
 FEWEST_ROWS = 64  # below, LightGBM's own walk is quicker
 CLOSE = 1e-9
 
@@ -40,9 +44,7 @@ class FastBooster:
         self.booster = booster
         self._forest = forest(booster.model_to_string(num_iteration=-1))
         self._questions = _Questions(self._forest)
-        self._trees = [
-            _tables(self._forest, number, self._questions) for number in range(len(self._forest.trees))
-        ]
+        self._trees = _tables(self._forest, self._questions)
         if sum(tree.cells for tree in self._trees) > MOST_CELLS:
             raise Unread("its tables would not fit into memory")
 
@@ -119,6 +121,8 @@ class _Questions:
     def _number(self, tree: Any, node: int) -> int:
         feature, decision = int(tree.feature[node]), int(tree.decision[node])
         what = tree.levels[node] if decision & CATEGORICAL else float(tree.threshold[node])
+        if decision & CATEGORICAL:
+            _right_of(what)  # before anybody asks: it may be of a form that is not covered
         return self._numbers.setdefault((feature, decision, what), len(self._numbers))
 
     def answered(self, rows: np.ndarray) -> np.ndarray:
@@ -126,12 +130,15 @@ class _Questions:
         found = np.empty((len(self._asked), len(rows)), dtype=np.uint8)
         columns: dict[int, np.ndarray] = {}
         filled: dict[int, np.ndarray] = {}
+        levels: dict[int, np.ndarray] = {}
         for number, (feature, decision, what) in enumerate(self._asked):
             if feature not in columns:
                 columns[feature] = np.ascontiguousarray(rows[:, feature])
             column, into = columns[feature], found[number].view(bool)
             if decision & CATEGORICAL:
-                np.invert(np.isin(np.trunc(column), list(what)), out=into)
+                if feature not in levels:
+                    levels[feature] = _levels(column)
+                _right_of(what).take(levels[feature], out=into)
                 continue
             if (decision >> 2) & 3 != MISSING_NAN:  # it saw nothing missing and takes it for a zero
                 if feature not in filled:
@@ -145,25 +152,41 @@ class _Questions:
         return found
 
 
+def _levels(column: np.ndarray) -> np.ndarray:
+    """The place of each value among `MOST_LEVELS`; the last is for what is no level: nothing, or a number beyond."""
+    known = (column > -1) & (column < MOST_LEVELS)
+    return np.where(known, np.trunc(np.where(known, column, 0.0)), MOST_LEVELS).astype(np.intp)
+
+
+@lru_cache(maxsize=4096)
+def _right_of(levels: frozenset[int]) -> np.ndarray:
+    """By place, whether a node that sends these levels left sends it right."""
+    if max(levels, default=0) >= MOST_LEVELS:
+        raise Unread(f"a category has more than {MOST_LEVELS} levels")
+    found = np.ones(MOST_LEVELS + 1, dtype=bool)
+    found[list(levels)] = False
+    return found
+
+
 class _Small:
     """A tree looked up whole: a pattern of answers gives the leaf and what each feature is worth."""
 
-    def __init__(self, questions: Sequence[int], ways: Sequence[Path], tree: Any) -> None:
+    def __init__(self, questions: Sequence[int], ways: Sequence[Path], worths: Sequence[np.ndarray]) -> None:
         self.questions = list(questions)
-        self.values = leaf_values(tree, list(ways))
         self.features = sorted({feature for path in ways for feature in path.features})
         patterns = np.arange(1 << len(self.questions))
-        self.worth = np.zeros((len(self.features), len(patterns)))
-        for path in ways:
+        right = (patterns >> np.arange(len(self.questions))[:, None]) & 1
+        said = (1 - right, right)
+        self.values, self.worth = np.empty(len(patterns)), np.zeros((len(self.features), len(patterns)))
+        for path, table in zip(ways, worths, strict=True):
             mask = np.zeros(len(patterns), dtype=np.int64)
-            for j, answers in enumerate(path.answers):
-                as_wanted = np.ones(len(patterns), dtype=bool)
-                for node, right in answers:
-                    as_wanted &= ((patterns >> node) & 1).astype(bool) == right
-                mask |= as_wanted.astype(np.int64) << j
-            table = worth(path)
-            for j, feature in enumerate(path.features):
-                self.worth[self.features.index(feature)] += table[mask, j]
+            for j, ((node, way), *more) in enumerate(path.answers):
+                as_wanted = said[way][node]
+                for other, its_way in more:
+                    as_wanted = as_wanted & said[its_way][other]
+                mask += as_wanted << j
+            self.worth[[self.features.index(feature) for feature in path.features]] += table.T[:, mask]
+            self.values[mask == (1 << len(path.features)) - 1] = path.value
         self.cells = self.worth.size + self.values.size
 
     def _patterns(self, answers: np.ndarray) -> np.ndarray:
@@ -186,12 +209,10 @@ class _Small:
 class _Large:
     """A tree looked up leaf by leaf: which features answer as the leaf wants gives what each is worth to it."""
 
-    def __init__(self, questions: Sequence[int], ways: Sequence[Path]) -> None:
-        if max(len(path.features) for path in ways) > 16:
-            raise Unread("a leaf lies behind more than 16 features")
+    def __init__(self, questions: Sequence[int], ways: Sequence[Path], worths: Sequence[np.ndarray]) -> None:
         self.ways = [
-            (path.features, np.ascontiguousarray(worth(path).T), [[(questions[n], r) for n, r in a] for a in path.answers])
-            for path in ways
+            (path.features, np.ascontiguousarray(table.T), [[(questions[n], r) for n, r in a] for a in path.answers])
+            for path, table in zip(ways, worths, strict=True)
         ]  # fmt: skip
         self.cells = sum(table.size for _, table, _ in self.ways)
 
@@ -207,14 +228,24 @@ class _Large:
                     as_wanted &= answers[question] if right else answers[question] ^ 1
                 mask |= as_wanted.astype(np.uint16) << np.uint16(j)
             patterns = mask.astype(np.intp)
-            for feature, worths in zip(features, table, strict=True):
-                into[feature] += worths.take(patterns, mode="clip")
+            for feature, told in zip(features, table, strict=True):
+                into[feature] += told.take(patterns, mode="clip")
 
 
-def _tables(given: Forest, number: int, questions: _Questions) -> _Small | _Large:
-    tree, asked = given.trees[number], questions.of_tree[number]
-    ways = paths(tree)
-    return _Small(asked, ways, tree) if len(asked) <= MOST_QUESTIONS else _Large(asked, ways)
+def _tables(given: Forest, questions: _Questions) -> list[_Small | _Large]:
+    """The tables of every tree; what its leaves are worth is worked out for many trees at once."""
+    ways = [paths(tree) for tree in given.trees]
+    if max(len(path.features) for of_tree in ways for path in of_tree) > MOST_FEATURES:
+        raise Unread(f"a leaf lies behind more than {MOST_FEATURES} features")
+    found: list[_Small | _Large] = []
+    for begin in range(0, len(ways), TREES_AT_A_TIME):
+        some = ways[begin : begin + TREES_AT_A_TIME]
+        told = iter(worths([path for of_tree in some for path in of_tree]))
+        for number, of_tree in enumerate(some, begin):
+            asked, mine = questions.of_tree[number], [next(told) for _ in of_tree]
+            small = len(asked) <= MOST_QUESTIONS
+            found.append(_Small(asked, of_tree, mine) if small else _Large(asked, of_tree, mine))
+    return found
 
 
 def faster(booster: Any, rows: np.ndarray) -> Any:
@@ -226,8 +257,9 @@ def faster(booster: Any, rows: np.ndarray) -> Any:
         return booster
     many = np.tile(rows, (FEWEST_ROWS // max(len(rows), 1) + 1, 1))
     bits = np.array_equal(found.predict(many, raw_score=True), booster.predict(many, raw_score=True))
-    parts = found.predict(many, pred_contrib=True)[: len(rows)]
-    if bits and np.allclose(parts, booster.predict(rows, pred_contrib=True), rtol=0, atol=CLOSE):
+    few = many[:MOST_EXPLAINED]
+    parts = found.predict(few, pred_contrib=True)
+    if bits and np.allclose(parts, booster.predict(few, pred_contrib=True), rtol=0, atol=CLOSE):
         return found
     log.warning("the tables of a booster do not give what LightGBM gives; LightGBM itself answers")
     return booster

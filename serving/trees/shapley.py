@@ -7,6 +7,7 @@ Wettenstein 2026 use the same decomposition). There are only so many patterns of
 and looked up per row.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import factorial
 
@@ -14,7 +15,9 @@ import numpy as np
 
 from serving.trees.text import Tree
 
-__all__ = ["Path", "expected", "leaf_values", "paths", "worth"]
+__all__ = ["Path", "expected", "paths", "worth", "worths"]
+
+MOST_CELLS = 1_000_000  # of the tables that are worked out at once
 
 
 @dataclass(frozen=True)
@@ -54,37 +57,46 @@ def _walk(
 
 def worth(path: Path) -> np.ndarray:
     """(2^features x features): for each set of features that answer as wanted (bit j: the j-th does), what each is worth."""
-    size = len(path.features)
-    masks = np.arange(1 << size)
-    known = ((masks[:, None] >> np.arange(size)) & 1).astype(np.float64)
-    weights = np.array([factorial(s) * factorial(size - s - 1) / factorial(size) for s in range(size)])
-    found = np.empty((len(masks), size))
+    return worths([path])[0]
+
+
+def worths(ways: Sequence[Path]) -> list[np.ndarray]:
+    """The same of many paths, those of one length at once."""
+    found: list[np.ndarray] = [np.empty(0)] * len(ways)
+    for size in {len(path.features) for path in ways}:
+        places = [place for place, path in enumerate(ways) if len(path.features) == size]
+        at_once = max(MOST_CELLS // (max(size, 1) << size), 1)
+        for begin in range(0, len(places), at_once):
+            some = places[begin : begin + at_once]
+            shares = np.array([ways[place].shares for place in some]).reshape(len(some), size)
+            values = np.array([ways[place].value for place in some])
+            for place, table in zip(some, _worths(shares, values), strict=True):
+                found[place] = table
+    return found
+
+
+def _worths(shares: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """(paths x 2^features x features) of the (paths x features) shares that took each feature's way."""
+    many, size = shares.shape
+    known = ((np.arange(1 << size)[:, None] >> np.arange(size)) & 1).astype(np.float64)
+    weights = [factorial(s) * factorial(size - s - 1) / factorial(size) for s in range(size)]
+    found = np.empty((many, 1 << size, size))
     for j in range(size):
         # coefficients by how many others are known, of the product of (share + known * t)
-        ways = np.zeros((len(masks), size))
-        ways[:, 0] = 1.0
+        ways = np.zeros((size, many, 1 << size))
+        ways[0] = 1.0
         for i in range(size):
             if i != j:
-                more = np.zeros_like(ways)
-                more[:, 1:] = ways[:, :-1] * known[:, [i]]
-                ways = ways * path.shares[i] + more
-        found[:, j] = path.value * (known[:, j] - path.shares[j]) * (ways @ weights)
+                more = ways[:-1] * known[:, i]
+                ways *= shares[:, i, None]
+                ways[1:] += more
+        summed = sum(
+            (weight * way for weight, way in zip(weights, ways, strict=True)), np.zeros(ways.shape[1:])
+        )
+        found[:, :, j] = values[:, None] * (known[:, j] - shares[:, j, None]) * summed
     return found
 
 
 def expected(tree: Tree) -> float:
     """The mean of a tree's leaves over the rows learned from."""
     return float((tree.leaf_value * tree.leaf_count).sum() / tree.leaf_count.sum())
-
-
-def leaf_values(tree: Tree, ways: list[Path]) -> np.ndarray:
-    """The value of a whole tree for each pattern of answers (bit n: node n says right)."""
-    patterns = np.arange(1 << len(tree.feature))
-    found = np.empty(len(patterns))
-    for path in ways:
-        there = np.ones(len(patterns), dtype=bool)
-        for answers in path.answers:
-            for node, right in answers:
-                there &= ((patterns >> node) & 1).astype(bool) == right
-        found[there] = path.value
-    return found

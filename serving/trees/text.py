@@ -35,6 +35,7 @@ class Tree:
 
     @property
     def leaves(self) -> int:
+        """How many there are; a tree of one asks nothing."""
         return len(self.leaf_value)
 
     def count(self, child: int) -> int:

@@ -95,7 +95,7 @@ def test_tables_that_differ_are_not_used(
 ) -> None:
     booster = learned(8, 2)
     assert isinstance(faster(booster, rows(20, 3)), FastBooster)
-    worth = fast.worth
-    monkeypatch.setattr(fast, "worth", lambda path: worth(path) + 1e-6)
+    worths = fast.worths
+    monkeypatch.setattr(fast, "worths", lambda ways: [table + 1e-6 for table in worths(ways)])
     assert faster(booster, rows(20, 3)) is booster
     assert "LightGBM itself answers" in caplog.text
