@@ -101,8 +101,11 @@ def _show(alone: dict[str, dict[str, Any]]) -> None:
     names = list(dict.fromkeys(name for told in alone.values() for name in told["steps"]))
     for name in names:
         table.add_row(name, *(f"{told['steps'].get(name, 0):,.1f} ({told['steps'].get(name, 0) / told['time']:.0%})" for told in alone.values()))  # fmt: skip
-    for what in ("time", "processor", "GiB", "published, GB"):
-        table.add_row(f"[bold]{what}", *(f"{told[what]:,.2f}" for told in alone.values()))
+    for what in ("scores", "time", "processor", "GiB", "published, GB"):
+        table.add_row(
+            f"[bold]{what}",
+            *(f"{told[what]:,.4g}" if told[what] < 1000 else f"{told[what]:,.0f}" for told in alone.values()),
+        )
     if alone:
         Console(width=None if Console().is_terminal else 150).print(table)
 

@@ -1,4 +1,8 @@
-"""A carmaker as large as wanted: a small invented one, loaded and trained, and its warehouse repeated under new ids."""
+"""A carmaker as large as wanted: a small invented one, loaded and trained, and its warehouse repeated under new ids.
+
+Of the invented carmaker's customers two thirds do not allow profiling; here all who ever said anything about it allow everything, so that
+there is work to measure.
+"""
 
 import json
 import os
@@ -13,6 +17,8 @@ import pyarrow.parquet as pq
 
 from benchmarks.carmaker import loaded
 from features import nightly
+from features.cohorts import excluded_column
+from features.consent import CONSENTS
 from features.nightly import NightlyRows
 from features.parts import ROWS_PER_GROUP
 from features.pointer import point, pointed
@@ -24,7 +30,7 @@ from training.train import train
 
 __all__ = ["TASKS", "repeated", "rows_repeated", "trained"]
 
-TASKS = ("churn", "purchase_intent", "test_drive", "activity_retention")
+TASKS = ("churn", "purchase_intent", "test_drive", "repurchase")
 ROWS_PER_BATCH = 65_536
 SEED = 7
 
@@ -60,6 +66,7 @@ def repeated(home: Path, customers: int) -> Path:
         if not (held / name).is_dir():
             continue
         table = pq.read_table(held / name)
+        table = _granted(table) if name == "consents" else table
         ids = ["customer_id", *(c.name for c in declared.columns if c.references == "customers")]
         (target / "load-1" / name).mkdir(parents=True)
         rows += len(table) * copies
@@ -87,17 +94,51 @@ def repeated(home: Path, customers: int) -> Path:
     return target
 
 
+def _granted(consents: pa.Table) -> pa.Table:
+    """Everybody who said anything allows it, without an end."""
+    said = {"state": pa.repeat(pa.scalar("granted"), len(consents)), "expires_at": pa.nulls(len(consents))}
+    for name in said.keys() & set(consents.column_names):
+        place = consents.schema.get_field_index(name)
+        field = consents.schema.field(place)
+        consents = consents.set_column(place, field, said[name].cast(field.type))
+    return consents
+
+
 def rows_repeated(home: Path, customers: int) -> NightlyRows:
-    """The carmaker's feature rows, again and again under new ids; what comes before scoring is then left out."""
-    file = home / f"rows-{customers}.arrow"
+    """The carmaker's feature rows, again and again under new ids; what comes before scoring is then left out. Only the ids lie in a
+    file of their own, so that millions need no disk: each batch is made when it is read."""
+    night, file = nightly.latest(home / "var" / "features"), home / f"ids-{customers}.arrow"
     if not file.is_file():
-        night = nightly.latest(home / "var" / "features")
-        table = night.table()
-        with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, night.schema) as writer:
+        schema = pa.schema([night.schema.field(0)])
+        with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
             for begin in range(0, customers, ROWS_PER_BATCH):
-                places = np.arange(begin, min(begin + ROWS_PER_BATCH, customers))
-                block = table.take(pa.array(places % len(table)))
-                ids = pa.array([f"C{place:09d}" for place in places])
-                block = block.set_column(0, night.schema.field(0), ids)
-                writer.write_table(block.combine_chunks(), max_chunksize=ROWS_PER_BATCH)
-    return NightlyRows.open(file)
+                ids = [f"C{place:09d}" for place in range(begin, min(begin + ROWS_PER_BATCH, customers))]
+                writer.write_table(pa.table([ids], schema=schema))
+    reader = pa.ipc.open_file(pa.memory_map(str(file)))
+    batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
+    return _Repeated(
+        night.as_of, night.fingerprints, batches, [batch.column(0)[0].as_py() for batch in batches],
+        night.schema, night.work, night.file,
+    )  # fmt: skip
+
+
+class _Repeated(NightlyRows):
+    """Rows of a file, taken anew for as many ids as there are in `batches`; everybody allows everything."""
+
+    def read(self, number: int) -> pa.Table:
+        """Batch by batch, as any rows."""
+        ids = self.batches[number].column(0)
+        held = self._held()
+        places = (number * ROWS_PER_BATCH + np.arange(len(ids))) % len(held)
+        return held.take(pa.array(places)).set_column(0, self.schema.field(0), pa.chunked_array([ids]))
+
+    def table(self) -> pa.Table:
+        """All of them, in memory."""
+        return pa.concat_tables(self.read(number) for number in range(len(self.batches)))
+
+    def _held(self) -> pa.Table:
+        held = nightly.latest(self.file.parent).table()
+        for purpose in CONSENTS.values():
+            place = self.schema.get_field_index(excluded_column(purpose.name))
+            held = held.set_column(place, self.schema.field(place), pa.nulls(len(held), pa.string()))
+        return held
