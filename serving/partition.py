@@ -90,9 +90,8 @@ def score_part(
     job = _Job(rows, grouped(rows), _concepts_of(scorers), as_of, expires_at, then)
     counts, asked = {}, []
     for scorer in scorers:
-        held = scorer.refusals(
-            rows
-        )  # asked once: who takes something back meanwhile is minded when the run is published
+        # Asked once: who takes something back meanwhile is minded when the run is published.
+        held = scorer.refusals(rows)
         counts[scorer.task] = _counted(held, len(rejected))
         places = np.flatnonzero(held.is_null().to_numpy())
         asked += [(scorer, places[n : n + ROWS_AT_A_TIME]) for n in range(0, len(places), ROWS_AT_A_TIME)]

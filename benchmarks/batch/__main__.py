@@ -36,7 +36,7 @@ def main(
     ] = 0,
     peer_customers: Annotated[int, typer.Option(help="for the peers, and for ours beside them")] = 20_000,
     runs: Annotated[int, typer.Option(help="of each side by side")] = 3,
-    of: Annotated[int, typer.Option(help="customers of the carmaker that is repeated")] = 6_000,
+    of: Annotated[int, typer.Option(help="customers of the carmaker that is repeated")] = 12_000,
     home: Annotated[Path, typer.Option(help="where it lies, to be used again")] = Path("var/bench/batch"),
     only: Annotated[str, typer.Option(help="whole, or peers; default: both")] = "",
     job: Annotated[str, typer.Option(help="of a process that this one starts", hidden=True)] = "",

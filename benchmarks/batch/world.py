@@ -1,7 +1,7 @@
 """A carmaker as large as wanted: a small invented one, loaded and trained, and its warehouse repeated under new ids.
 
-Of the invented carmaker's customers two thirds do not allow profiling; here all who ever said anything about it allow everything, so that
-there is work to measure.
+Many of the invented carmaker's customers do not allow profiling; here all who ever said anything about it allow everything, so that there is
+work to measure.
 """
 
 import json

@@ -97,11 +97,12 @@ def _predicted(scorer: Scorer, values: np.ndarray) -> tuple[np.ndarray, np.ndarr
     if not len(values):
         outlook = np.empty((0, len(card.horizons_days), len(card.kinds)))
         return outlook, np.empty(0), np.empty((0, len(scorer.features) + 1))
-    outlook = model.outlook(values)
+    effects = model.effects(values)
+    outlook = model.outlook(values, effects)
     probabilities = model.propensities(outlook)
     if not np.isfinite(probabilities).all():
         raise BadModel(f"{scorer.task} version {scorer.version} gave a score that is not a number")
-    return outlook, probabilities, model.contributions(values)
+    return outlook, probabilities, model.contributions(values, effects, outlook)
 
 
 @dataclass(frozen=True)
