@@ -31,12 +31,13 @@ fast: .venv/ready ## the fast tests
 slow: .venv/ready ## the slow tests
 	@$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
 
-faults: .venv/ready ## hostile questions, signals under load; the batch killed, starved and corrupted; withdrawals while it works; erasures killed; personal values in every place: in numbers, seeds printed
+faults: .venv/ready ## hostile questions, signals under load; the batch killed, starved and corrupted; withdrawals while it works; erasures killed; personal values in every place; an audit trail tampered with: in numbers, seeds printed
 	@PROPENSITY_CASES=2000 PROPENSITY_SIGNALS=20 $(BIN)/python -m pytest tests/serving/test_generated.py tests/serving/test_under_signals.py tests/serving/edge
 	@$(BIN)/python -m tests.faults.runs
 	@$(BIN)/python -m tests.faults.consents
 	@$(BIN)/python -m tests.faults.erasures
 	@$(BIN)/python -m tests.faults.leaks
+	@$(BIN)/python -m tests.faults.audits
 
 sbom: .venv/ready ## the bill of materials of the environment: CycloneDX, in var/sbom.json
 	@$(BIN)/python -m tests.supply.sbom var/sbom.json
