@@ -5,7 +5,7 @@ speaks through its strongest feature, with the customer's own value. Scores and 
 for one row or for a block of them: the same numbers and the same words.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import isnan
@@ -102,10 +102,8 @@ class Explainer:
         """What the reasons say; equal ones are worded once where there are many."""
         raises = found.contribution > 0
         if len(found) < FEW:
-            told = list(zip(found.feature.tolist(), found.value.tolist(), raises.tolist(), strict=True))
-            en, zh = ([self._sentence(*one, language) for one in told] for language in ("en", "zh"))
-            return Words(np.arange(len(told)), en, zh)
-        place, en, zh = np.empty(len(found), dtype=np.int64), [], []
+            return _each(self._sentence, found.feature, found.value, raises)
+        place, en, zh = np.empty(len(found), dtype=np.int64), list[str](), list[str]()
         for number in np.unique(found.feature):
             for direction in (False, True):
                 said = np.flatnonzero((found.feature == number) & (raises == direction))
@@ -121,18 +119,8 @@ class Explainer:
         where there are many."""
         raises = found.contribution > 0
         if len(found) < FEW:
-            told = list(
-                zip(
-                    found.feature.tolist(),
-                    before.tolist(),
-                    found.value.tolist(),
-                    raises.tolist(),
-                    strict=True,
-                )
-            )
-            en, zh = ([self._move(*one, language) for one in told] for language in ("en", "zh"))
-            return Words(np.arange(len(told)), en, zh)
-        place, en, zh = np.empty(len(found), dtype=np.int64), [], []
+            return _each(self._move, found.feature, before, found.value, raises)
+        place, en, zh = np.empty(len(found), dtype=np.int64), list[str](), list[str]()
         for number in np.unique(found.feature):
             for direction in (False, True):
                 said = np.flatnonzero((found.feature == number) & (raises == direction))
@@ -185,6 +173,13 @@ class Explainer:
             return f"{feature.en}: {told}, which makes it {'more' if raises else 'less'} likely"
         told = f"仍为{said}" if then == said else f"由{then}变为{said}"
         return f"{feature.zh}：{told}，{'提高' if raises else '降低'}可能性"
+
+
+def _each(say: Callable[..., str], *columns: np.ndarray) -> Words:
+    """Every reason worded by itself, from what the columns hold of it."""
+    told = list(zip(*(column.tolist() for column in columns), strict=True))
+    en, zh = ([say(*one, language) for one in told] for language in ("en", "zh"))
+    return Words(np.arange(len(told)), en, zh)
 
 
 @lru_cache(maxsize=50_000)

@@ -62,11 +62,8 @@ def night_of(scored: Run, task: str, loaded: Loaded) -> Night | None:
     )
     ids = told["customer_id"].combine_chunks()
     drawn = np.sort(np.random.default_rng(SEED).choice(len(ids), min(len(ids), MOST_ROWS), replace=False))
-    wanted, names, night = (
-        ids.take(pa.array(drawn)),
-        ["customer_id", *loaded.card.features],
-        NightlyRows.open(file),
-    )
+    wanted, names = ids.take(pa.array(drawn)), ["customer_id", *loaded.card.features]
+    night = NightlyRows.open(file)
     parts = []
     for number in range(len(night.batches)):
         piece = night.read(number).select(names)

@@ -19,7 +19,7 @@ from training.plan import plan
 from training.tasks import task_named
 from training.train import train
 
-__all__ = ["BEGIN", "END", "customers_and_orders", "open_shop", "open_shop_elsewhere"]
+__all__ = ["BEGIN", "END", "customers_and_orders", "given_or_new", "open_shop", "open_shop_elsewhere"]
 
 BEGIN = np.datetime64("2022-01-01T00:00:00", "s")
 DAYS = 900
@@ -91,3 +91,13 @@ def open_shop_elsewhere(folder: Path) -> None:
     """The same in a process of its own: whoever forks afterwards has no threads of LightGBM to lose."""
     making = f"from tests.shop import open_shop; from pathlib import Path; open_shop(Path({str(folder)!r}))"
     subprocess.run([sys.executable, "-c", making], check=True, stderr=subprocess.DEVNULL)
+
+
+def given_or_new(shop: Path | None, scratch: Path) -> Path:
+    """The shop that is there already, or one made in the folder `scratch`."""
+    if shop:
+        return shop
+    made = scratch / "shop"
+    made.mkdir()
+    open_shop_elsewhere(made)
+    return made

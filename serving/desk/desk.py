@@ -148,15 +148,8 @@ class Desk:
         chosen = _chosen(champions, tasks, allowed)
         ids = list(dict.fromkeys(customer_ids))
         rows, before = day.sheet.find(ids), None if day.before is None else day.before.find(ids)
-        now, found = self.clock(), []
-        for task in chosen:
-            scorer = champions[task]
-            if before is not None and day.before_at is not None:
-                seen, then = Seen.of_each(scorer, rows, before)
-                moved = changes(seen, then, day.before_at)
-            else:
-                seen, moved = Seen.of(scorer, rows), None
-            found.append(Answered.of(seen, day.population(scorer), moved))
+        now = self.clock()
+        found = [_answered(champions[task], day, rows, before, day.before_at) for task in chosen]
         answers = [one for each in found for one in self._logged(each, day.as_of, now).answers(ids)]
         warnings = _about_the_day(day, now, [champions[task] for task in chosen])
         models = {task: champions[task].used for task in chosen}
@@ -203,16 +196,9 @@ class Desk:
         as_of = moment(asked.as_of, now)
         past = self._past(asked.customer_id, asked.history, day, asked.events, as_of, now, "/events")
         rows = self._row(asked.customer_id, as_of, past, champions, day)
-        found = []
+        # What changed since the night; nothing is said of moments before it.
         night = day.sheet.find([asked.customer_id]) if as_of > day.as_of else None
-        for task in chosen:
-            scorer = champions[task]
-            if night is not None:
-                seen, then = Seen.of_each(scorer, rows, night)
-                moved = changes(seen, then, day.as_of)
-            else:  # nothing is said of moments before the night
-                seen, moved = Seen.of(scorer, rows), None
-            found.append(Answered.of(seen, day.population(scorer), moved))
+        found = [_answered(champions[task], day, rows, night, day.as_of) for task in chosen]
         answers = [
             one
             for each in found
@@ -331,6 +317,16 @@ class Desk:
             return answered.logged(self.log, as_of, origin, now)
         except LogFailed as error:
             raise Refused(503, str(error)) from error
+
+
+def _answered(
+    scorer: Scorer, day: Day, rows: Picked, before: Picked | None, since: datetime | None
+) -> Answered:
+    """What is said of rows, and what changed `since` the rows `before` them, where there are any."""
+    if before is None or since is None:
+        return Answered.of(Seen.of(scorer, rows), day.population(scorer))
+    seen, then = Seen.of_each(scorer, rows, before)
+    return Answered.of(seen, day.population(scorer), changes(seen, then, since))
 
 
 def _ranked(day: Day, scorer: Scorer) -> bool:

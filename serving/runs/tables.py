@@ -89,9 +89,8 @@ class Tables:
         places = {
             kind: f"{kind}/part-{number:05d}.{'arrow' if kind == 'lookup' else 'parquet'}" for kind in made
         }
-        with ThreadPoolExecutor(
-            os.cpu_count()
-        ) as pool:  # compressing and hashing are most of it, and wait for nobody
+        # Compressing and hashing are most of it, and wait for nobody.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
             told = pool.map(lambda kind: made[kind][0](self._place(places[kind]), made[kind][1]()), made)
             self.files |= dict(zip(places.values(), told, strict=True))
 

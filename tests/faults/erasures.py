@@ -7,8 +7,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -20,8 +18,8 @@ import typer
 from serving.privacy import erase, finish
 from serving.privacy.erasure import unfinished
 from serving.runs import runs, verify
-from tests.serving.canaries import CANARIES, traces, words_of
-from tests.shop import open_shop_elsewhere
+from tests.serving.canaries import CANARIES, lived_in_elsewhere, traces, words_of
+from tests.shop import given_or_new
 
 __all__ = ["killed"]
 
@@ -88,17 +86,8 @@ def main(
     print(f"seed {seed}", flush=True)
     with tempfile.TemporaryDirectory() as place:
         scratch = Path(place)
-        if not shop:
-            shop = scratch / "shop"
-            shop.mkdir()
-            open_shop_elsewhere(shop)
         template, here = scratch / "template", scratch / "here"
-        living = (
-            "import os; from pathlib import Path; from tests.serving.canaries import lived_in; "
-            f"shop, here = Path({str(shop.absolute())!r}), Path({str(template)!r}); here.mkdir(); os.chdir(here); lived_in(shop, here)"
-        )
-        root = Path(__file__).parents[2]
-        subprocess.run([sys.executable, "-c", living], check=True, env=os.environ | {"PYTHONPATH": str(root)})
+        lived_in_elsewhere(given_or_new(shop, scratch), template, scratch / "nights.txt")
         here.mkdir()
         os.chdir(here)
         print(f"{kills} erasures: {killed(here, template, kills, seed)}, 0 traces after each")

@@ -9,11 +9,8 @@ ledgers, the metrics, MLflow's files, an error or a header of any answer; an id 
 """
 
 import json
-import os
 import random
 import socket
-import subprocess
-import sys
 import tempfile
 from base64 import b64encode
 from collections import Counter
@@ -33,18 +30,17 @@ from serving.edge.askers import Stored
 from serving.edge.system import SYSTEM
 from serving.edge.table import full_path
 from serving.routes import ROUTES
-from tests.serving.canaries import CANARIES, traces, words_of
+from tests.serving.canaries import CANARIES, lived_in_elsewhere, traces, words_of
 from tests.serving.server import ask, serving
-from tests.shop import open_shop_elsewhere
+from tests.shop import given_or_new
 
-__all__ = ["leaked", "lived_in_elsewhere"]
+__all__ = ["leaked"]
 
 KEEP_IDS = ("score-log", "idempotency")  # scores given, under the ids they were asked by
 KEEP_ROWS = ("warehouse", "features", "histories", "scores", *KEEP_IDS)
 ASKING = 4  # at a time
 HEADERS = ("user-agent", "referer", "cookie", "x-request-id", "traceparent", "tracestate", "baggage", "x-forwarded-for", "host",
            "forwarded", "idempotency-key", "accept-language", "from", "x-customer", "expect", "if-none-match", "upgrade")  # fmt: skip
-ROOT = Path(__file__).parents[2]
 
 
 class Person(NamedTuple):
@@ -239,17 +235,6 @@ def _sent(port: int, request: bytes) -> bytes:
     return found
 
 
-def lived_in_elsewhere(shop: Path, here: Path, said: Path) -> None:
-    """A deployment in `here` with canaries in it, made by a process of its own, whose words go into the file `said`."""
-    living = (
-        "import os; from pathlib import Path; from tests.serving.canaries import lived_in; "
-        f"shop, here = Path({str(shop.absolute())!r}), Path({str(here.absolute())!r}); here.mkdir(); os.chdir(here); lived_in(shop, here)"
-    )
-    with said.open("wb") as words:
-        env = os.environ | {"PYTHONPATH": str(ROOT)}
-        subprocess.run([sys.executable, "-c", living], check=True, env=env, stdout=words, stderr=words)
-
-
 def leaked(shop: Path, scratch: Path, requests: int, seed: int) -> tuple[Counter[str], list[str]]:
     """Ask so many hostile requests; returns how many answers had which status, and every place where a personal value stood."""
     dice = random.Random(seed)
@@ -328,11 +313,7 @@ def main(
     print(f"seed {seed}", flush=True)
     with tempfile.TemporaryDirectory() as place:
         scratch = Path(place)
-        if not shop:
-            shop = scratch / "shop"
-            shop.mkdir()
-            open_shop_elsewhere(shop)
-        statuses, found = leaked(shop, scratch, requests, seed)
+        statuses, found = leaked(given_or_new(shop, scratch), scratch, requests, seed)
         print(
             f"{requests:,} hostile requests, answers by status {dict(sorted(statuses.items()))}: {len(found)} leaks"
         )

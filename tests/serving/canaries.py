@@ -1,6 +1,9 @@
 """Persons whose every word is unique, so that any trace of them can be searched for, byte by byte and inside whatever is packed."""
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,8 +27,9 @@ from serving.scorer import Scorer
 from tests.shop import BEGIN, END, customers_and_orders
 from training import registry
 
-__all__ = ["CANARIES", "NOW", "desk_here", "lived_in", "loaded", "traces", "words_of"]
+__all__ = ["CANARIES", "NOW", "desk_here", "lived_in", "lived_in_elsewhere", "loaded", "traces", "words_of"]
 
+ROOT = Path(__file__).parents[2]
 CANARIES = tuple(f"Canary{n}x8f3a" for n in range(5))
 NOW = datetime(2024, 6, 19, 12, tzinfo=UTC)
 
@@ -102,6 +106,17 @@ def lived_in(shop: Path, here: Path) -> None:
         }
         desk.events(msgspec.convert(asked, EventsRequest, strict=False))
         desk.history(msgspec.convert({"customer_id": canary, "months": 2}, HistoryRequest))
+
+
+def lived_in_elsewhere(shop: Path, here: Path, said: Path) -> None:
+    """A deployment in `here` with canaries in it, made by a process of its own, whose words go into the file `said`."""
+    living = (
+        "import os; from pathlib import Path; from tests.serving.canaries import lived_in; "
+        f"shop, here = Path({str(shop.absolute())!r}), Path({str(here.absolute())!r}); here.mkdir(); os.chdir(here); lived_in(shop, here)"
+    )
+    with said.open("wb") as words:
+        env = os.environ | {"PYTHONPATH": str(ROOT)}
+        subprocess.run([sys.executable, "-c", living], check=True, env=env, stdout=words, stderr=words)
 
 
 def traces(place: Path, words: Iterable[str | bytes]) -> list[str]:

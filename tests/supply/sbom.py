@@ -11,7 +11,6 @@ from pathlib import Path
 __all__ = ["made"]
 
 ROOT = Path(__file__).parents[2]
-REGISTRIES = ("pypi.org", "pypi.python.org", "files.pythonhosted.org")
 
 
 def made(file: Path) -> dict[str, object]:
@@ -19,19 +18,15 @@ def made(file: Path) -> dict[str, object]:
     command = [sys.executable, "-m", "cyclonedx_py", "environment", "--pyproject", str(ROOT / "pyproject.toml"),
                "--output-reproducible", "--short-PURLs", "--validate", "-o", "-", sys.executable]  # fmt: skip
     said = subprocess.run(command, check=True, capture_output=True).stdout
-    bill: dict[str, object] = json.loads(said, object_hook=_without_registries)
+    bill: dict[str, object] = json.loads(said, object_hook=_without_links)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(bill, indent=1) + "\n")
     return bill
 
 
-def _without_registries(found: dict[str, object]) -> dict[str, object]:
+def _without_links(found: dict[str, object]) -> dict[str, object]:
     """Where a package can be had is the reader's own affair."""
-    links = found.get("externalReferences")
-    if isinstance(links, list):
-        found["externalReferences"] = [
-            one for one in links if not any(name in one["url"] for name in REGISTRIES)
-        ]
+    found.pop("externalReferences", None)
     return found
 
 

@@ -132,4 +132,7 @@ def test_the_bill_of_materials_is_valid_whole_and_names_no_registry(tmp_path: Pa
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(said) is None
     listed = {canonicalize_name(part["name"]) for part in bill["components"]}  # type: ignore[attr-defined]
     assert {canonicalize_name(one.name) for one in distributions()} - {"car-propensity"} <= listed
-    assert not re.search(r"pypi\.(org|python)|pythonhosted|/simple/|file:|" + re.escape(sys.prefix), said)
+    assert set(re.findall(r"\w+://[^/\"\s]+", said)) == {"http://cyclonedx.org"}, (
+        "but for the form's own, no host"
+    )
+    assert not re.search(r"py(pi\.|thonhosted)|/simple/|file:|" + re.escape(sys.prefix), said)
