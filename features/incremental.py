@@ -22,7 +22,6 @@ import ibis.expr.types as ir
 
 from features import timeline
 from features.begun import Begun, Touched
-from features.cohorts import everyone
 from features.contract import SQL_TYPES, literal, quoted
 from features.durable import flush
 from features.needs import Need
@@ -79,10 +78,10 @@ class Night:
     @classmethod
     @contextmanager
     def begun(
-        cls, warehouse: Warehouse, as_of: datetime, made: Begun, before: Kept | None
+        cls, warehouse: Warehouse, people: ir.Table, as_of: datetime, made: Begun, before: Kept | None
     ) -> Iterator["Night"]:
-        """The night of everyone known before `as_of`; its tables in the warehouse go when it ends."""
-        warehouse.engine.create_table(MOMENTS, everyone(warehouse, [as_of]), temp=True)
+        """The night of these moments, each a customer at `as_of`; its tables in the warehouse go when it ends."""
+        warehouse.engine.create_table(MOMENTS, people, temp=True)
         moments = warehouse.engine.sql(f"SELECT * FROM {quoted(MOMENTS)} WHERE {INSIDE}")
         try:
             yield cls(warehouse, narrowed(warehouse), moments, as_of, made, before)

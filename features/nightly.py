@@ -3,7 +3,8 @@
     python -m features.nightly --as-of 1998-07-01
 
 The file is Arrow IPC, sorted by customer and mapped into memory: finding a customer is a binary search. It
-holds each feature and, per consent and cohort, the reason why a customer may not be asked about (null: may be). Files are
+holds each feature and, per consent and cohort, the reason why a customer may not be asked about (null: may be). Whoever does
+not allow the service and profiling has a row of reasons and nothing else (see `features.barred`). Files are
 never rewritten; the pointer `CURRENT` names the newest. Where everyone cannot be measured over arrays, what the features needed
 is kept beside the rows, for the next night to start from (see `features.incremental`). The work is done in pieces of customers.
 """
@@ -26,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from features import timeline
+from features.barred import Barred, withheld
 from features.begun import Begun, Touched
 from features.bulk import in_order, over_arrays
 from features.cohorts import everyone, excluded_column
@@ -91,7 +93,7 @@ def materialise(
     Where a folder's files lie in the order of customers everyone is measured, over arrays: that is quicker than telling whose rows
     are still the same. Elsewhere, and with `incremental`, what everyone's features needed is kept beside the rows, and the next time
     carried over where that is exact. The result is the same to the bit. `incremental=False` measures everyone. Raises `BadData` when nobody is
-    known yet at that date, `NoConsents` when nothing says who allows what, `RunInProgress` when another process is writing there. Killed at any point and called again it
+    known yet at that date, `NoConsents` when nothing says who allows what, `LedgerUnreadable` when what was told since cannot be read, `RunInProgress` when another process is writing there. Killed at any point and called again it
     goes on: pieces that are done are not done again.
     """
     customers = warehouse.engine.execute(everyone(warehouse, [as_of]).count())
@@ -100,7 +102,8 @@ def materialise(
     folder = folder or rows_folder()
     with held(folder):
         before = _before(folder, warehouse, incremental)
-        job = _Job(warehouse, as_of, customers, customers_per_piece, before)
+        barred = Barred.at(as_of, warehouse)
+        job = _Job(warehouse, as_of, customers, customers_per_piece, before, barred)
         begun = Begun(folder, job.key(pointed(folder)), as_of)
         if not begun.target.exists():
             begun.finish(job.facts(job.write(begun)))
@@ -116,13 +119,14 @@ def materialise(
 @dataclass(frozen=True)
 class _Job:
     """Rows of all `customers` known before `as_of`, so many at a time; `before` is what is kept of the night before, or why everyone is
-    measured."""
+    measured, `barred` those of whom nothing is computed."""
 
     warehouse: Warehouse
     as_of: datetime
     customers: int
     customers_per_piece: int
     before: Kept | str
+    barred: Barred
 
     def key(self, current: str) -> str:
         """The same if and only if the rows would be, made in the same pieces from the same rows before (`current`). A warehouse that
@@ -134,13 +138,13 @@ class _Job:
             f"{name} {value!r} {sorted(map(repr, needs))}" for name, (value, needs) in definitions.items()
         ]
         told = [SEMANTICS, self.as_of.isoformat(), self.warehouse.digest or uuid.uuid4().hex, self.customers_per_piece, current,
-                isinstance(self.before, str) and self.before, ROWS_PER_BATCH, sorted(meant)]  # fmt: skip
+                isinstance(self.before, str) and self.before, ROWS_PER_BATCH, self.barred.digest, sorted(meant)]  # fmt: skip
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
     def write(self, begun: Begun) -> "Work":
         """Write the rows that are not there yet."""
         if why := why_not_on(self.warehouse.engine):
-            self._write_pieces(begun, lambda narrowed: rows(everyone(narrowed, [self.as_of]), narrowed))
+            self._write_pieces(begun, lambda narrowed: rows(self._people(narrowed), narrowed))
             return Work(why)
         if self.before in (ASKED_FOR, QUICKER) and (found := self._over_arrays(begun.last)):
             self._write(begun, found)
@@ -149,7 +153,7 @@ class _Job:
 
     def _over_arrays(self, after: str) -> Iterator[pa.RecordBatch] | None:
         """Everyone's rows, measured over arrays, where that can be had; then nothing is kept for the night after."""
-        people = everyone(self.warehouse, [self.as_of])
+        people = self._people(self.warehouse)
         people = people.filter(people.customer_id > after)
         return over_arrays(people, self.warehouse, available(self.warehouse), cohorts_of(self.warehouse))
 
@@ -158,7 +162,8 @@ class _Job:
         needs = needs_for(_definitions(self.warehouse))
         why, usable = (self.before, None) if isinstance(self.before, str) else ("", self.before)
         groups = groups_of(needs)
-        with Night.begun(self.warehouse, self.as_of, begun, usable) as night:
+        held = self.barred.narrowed(self.warehouse)
+        with Night.begun(held, self._people(held), self.as_of, begun, usable) as night:
             touched = night.measure(groups, self.customers_per_piece)
             seal(begun.needs, self.as_of, needs, self.warehouse.engine)
             found = project(night.needs(groups), _definitions(self.warehouse))
@@ -171,13 +176,22 @@ class _Job:
         def sorted_rows(narrowed: Warehouse) -> ir.Table:
             return answer(narrowed).order_by("customer_id")
 
-        found = in_pieces(sorted_rows, self.warehouse, self.customers_per_piece, ROWS_PER_BATCH, after=begun.last)  # fmt: skip
+        held = self.barred.narrowed(self.warehouse)
+        found = in_pieces(sorted_rows, held, self.customers_per_piece, ROWS_PER_BATCH, after=begun.last)  # fmt: skip
         self._write(begun, found)
+
+    def _people(self, warehouse: Warehouse) -> ir.Table:
+        return self.barred.allowed(everyone(warehouse, [self.as_of]), warehouse.engine)
 
     def _write(self, begun: Begun, found: Iterator[pa.RecordBatch]) -> None:
         without_date = (batch.drop_columns("as_of") for batch in found)
-        for _ in followed(begun.keep(without_date, ROWS_PER_BATCH), "rows written", self.customers, len):
+        whole = self.barred.among(without_date, begun.last, self._schema, withheld(available(self.warehouse)))
+        for _ in followed(begun.keep(whole, ROWS_PER_BATCH), "rows written", self.customers, len):
             pass
+
+    def _schema(self) -> pa.Schema:
+        found = rows(everyone(self.warehouse, [self.as_of]), self.warehouse)
+        return found.drop("as_of").schema().to_pyarrow()
 
     def facts(self, work: "Work") -> dict[str, str]:
         """What a file of rows says about itself."""

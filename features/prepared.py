@@ -33,12 +33,15 @@ RowsOf = Callable[[Group], Columns | None]
 
 
 class Prepared:
-    """Features, and the answers of cohorts. Nothing in it changes, so threads may share one.
+    """Features, and the answers of cohorts; those of the cohorts `known` were had before, and are handed in. Nothing in it
+    changes, so threads may share one.
 
     Raises `UnknownOperation` for a definition that cannot be computed here.
     """
 
-    def __init__(self, features: Sequence[Feature], cohorts: Sequence[Cohort] = ()) -> None:
+    def __init__(
+        self, features: Sequence[Feature], cohorts: Sequence[Cohort] = (), known: Sequence[Cohort] = ()
+    ) -> None:
         definitions = {feature.name: feature.definition for feature in features}
         checks = {name: check for cohort in cohorts for name, check in cohort.checks.items()}
         self.groups = groups_of(needs_for(definitions | checks))
@@ -51,12 +54,16 @@ class Prepared:
         excluded = {excluded_column(cohort.name): cohort.excluded(asked) for cohort in cohorts}
         self._excluded = Formulas(excluded)
         answered = {name: expressions[name] for name in definitions} | excluded
-        types = [(name, value.type().to_pyarrow()) for name, value in answered.items()]
-        self.schema = pa.schema([*MOMENTS, *types])
+        types = {name: value.type().to_pyarrow() for name, value in answered.items()}
+        had = {excluded_column(cohort.name): pa.string() for cohort in known}
+        self._computed = list(types.items())
+        self._place = len(definitions)  # of what was had before
+        told = [*self._computed[: self._place], *had.items(), *self._computed[self._place :]]
+        self.schema = pa.schema([*MOMENTS, *told])
 
-    def rows(self, moments: pa.Table, rows_of: RowsOf) -> pa.Table:
+    def rows(self, moments: pa.Table, rows_of: RowsOf, had: Sequence[pa.ChunkedArray] = ()) -> pa.Table:
         """One row for each of the moments (customer_id, as_of), which are in this order, each once; `rows_of` tells a
-        group's rows, sorted or not, or None where there are none.
+        group's rows, sorted or not, or None where there are none; `had` are the answers of those known.
 
         Memory is about a kilobyte per row. Raises `BadData` when a sum does not fit into 64 bits.
         """
@@ -71,8 +78,9 @@ class Prepared:
             found |= tally.of(PastRows.of(held))
         computed = self._measured(found)
         computed |= self._excluded(computed)
-        answers = [_arrow(computed[field.name], field.type, len(people)) for field in list(self.schema)[2:]]
-        return pa.Table.from_arrays([*moments.columns, *answers], schema=self.schema)
+        answers = [_arrow(computed[name], kind, len(people)) for name, kind in self._computed]
+        columns = [*moments.columns, *answers[: self._place], *had, *answers[self._place :]]
+        return pa.Table.from_arrays(columns, schema=self.schema)
 
 
 def _expressions(definitions: Mapping[str, Definition]) -> dict[str, ir.Value]:

@@ -60,16 +60,14 @@ class Taken:
     def refusals(self, customer_ids: Iterable[str], purpose: str) -> dict[str, str]:
         """Of these customers, those who may not be scored for a purpose by what was told, and why."""
         found = {}
-        for customer, states in self._told(customer_ids):
+        for customer, states in self.told(customer_ids):
             if why := _why(states, purpose):
                 found[customer] = why
         return found
 
     def states_of(self, customer_id: str) -> dict[str, str]:
         """What one customer has taken back, by purpose."""
-        return {
-            purpose: state for _, states in self._told([customer_id]) for purpose, state in states.items()
-        }
+        return {purpose: state for _, states in self.told([customer_id]) for purpose, state in states.items()}
 
     @property
     def anybody_erased(self) -> bool:
@@ -81,9 +79,10 @@ class Taken:
 
     def erased(self, customer_ids: Iterable[str]) -> set[str]:
         """Those of these customers who are to be forgotten."""
-        return {customer for customer, states in self._told(customer_ids) if ERASED in states}
+        return {customer for customer, states in self.told(customer_ids) if ERASED in states}
 
-    def _told(self, customer_ids: Iterable[str]) -> Iterator[tuple[str, Mapping[str, str]]]:
+    def told(self, customer_ids: Iterable[str]) -> Iterator[tuple[str, Mapping[str, str]]]:
+        """Those of these customers who took something back, each with the state of each purpose."""
         if self.no and self.pseudonyms:
             for customer in customer_ids:
                 if states := self.no.get(self.pseudonyms.of(customer)):

@@ -4,8 +4,8 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 import numpy as np
-import pyarrow as pa
 
+from features.barred import Reasons, reasons_told
 from features.cohorts import excluded_column
 from features.consent import CONSENTS
 from features.pseudonyms import Pseudonyms
@@ -15,7 +15,7 @@ from serving.contract.scores import Score, ScoresAnswer
 from serving.desk.picked import Picked, Sheet
 from serving.desk.scoring import refused
 
-__all__ = ["minded", "still_allowed", "taken_in", "without_refused"]
+__all__ = ["not_allowed", "still_allowed", "taken_in", "without_refused"]
 
 
 def taken_in(asked: ConsentsRequest, asker: str) -> ConsentsAnswer:
@@ -24,18 +24,15 @@ def taken_in(asked: ConsentsRequest, asker: str) -> ConsentsAnswer:
     return ConsentsAnswer(Standing.here().tell(changes, asker), len(changes))
 
 
-def minded(posted: Picked, night: Picked) -> Picked:
-    """A row of posted events that allows nothing which the same customer's row of the night does not."""
-    if not len(posted) or not len(night):
-        return posted
-    names = [excluded_column(cohort.name) for cohort in CONSENTS.values()]
-    held = {name: why for name in names if (why := night.reasons([name])[0]) is not None}
-    if not held:
-        return posted
-    table = pa.Table.from_batches([posted.batch()])
-    for name, why in held.items():
-        table = table.set_column(table.schema.get_field_index(name), name, pa.array([why], pa.string()))
-    return Sheet(table.to_batches()).all()
+def not_allowed(customer_id: str, night: Picked) -> Reasons:
+    """What a customer does not allow whatever is posted: by their row of the night, if there is one, and by what was told since. Raises
+    `LedgerUnreadable`."""
+    held = {
+        purpose: why
+        for purpose, cohort in CONSENTS.items()
+        if len(night) and (why := night.reasons([excluded_column(cohort.name)])[0]) is not None
+    }
+    return {**held, **reasons_told(Standing.here().now().states_of(customer_id))}
 
 
 def still_allowed(answer: ScoresAnswer, purposes: dict[str, str]) -> ScoresAnswer:

@@ -26,7 +26,7 @@ from serving.contract.scores import ScoresAnswer
 from serving.contract.words import Cautioned
 from serving.desk import about, explain, suppose
 from serving.desk.changes import changes
-from serving.desk.consents import minded, still_allowed, taken_in
+from serving.desk.consents import not_allowed, still_allowed, taken_in
 from serving.desk.day import VALID, Day, nights
 from serving.desk.drift import drift_of
 from serving.desk.histories import folder_of
@@ -247,8 +247,8 @@ class Desk:
     ) -> Picked:
         features = frozenset(day.rows.fingerprints)
         try:
-            found = self.now.rows(customer_id, as_of, past.tables, champions, features)
-            return minded(found, day.sheet.find([customer_id]))
+            told = not_allowed(customer_id, day.sheet.find([customer_id]))
+            return self.now.rows(customer_id, as_of, past.tables, champions, features, told)
         except BadData as error:
             raise Refused(422, str(error), "/events") from error
 

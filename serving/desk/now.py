@@ -11,8 +11,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from features.barred import Reasons
 from features.errors import PropensityError
 from features.live import Live
 from features.sources import CANONICAL
@@ -24,13 +27,10 @@ from serving.desk.picked import Picked, Sheet
 from serving.desk.scoring import read_by
 from serving.scorer import Scorer
 
-__all__ = ["KNOWN", "Now"]
-
-KNOWN = "profile_versions"
-"""Someone is known to us when a version of their profile is."""
+__all__ = ["Now"]
 
 ALSO = (
-    KNOWN, "contacts_unanswered_in_a_row", "days_since_opt_out", "days_since_reply", "region", "city_tier", "workshop_dealer",
+    "contacts_unanswered_in_a_row", "days_since_opt_out", "days_since_reply", "region", "city_tier", "workshop_dealer",
     "order_dealer", "newest_car_model", "newest_car_power_type", "preferred_power_type", "lifecycle_stage_name",
 )  # fmt: skip
 """What answers need beside the models' columns: the next step and the segments."""
@@ -94,13 +94,14 @@ class Now:
         tables: Mapping[str, pa.Table],
         champions: Mapping[str, Scorer],
         features: frozenset[str],
+        told: Reasons,
     ) -> Picked:
         """The customer's row at `as_of` (naive UTC), nobody's when no profile of theirs was known then. `features` are those
-        that the deployment's rows hold."""
+        that the deployment's rows hold; `told` is why the customer does not allow a purpose, whatever the tables say."""
         live = self._prepared(champions, features, set(tables))
         moments = pa.table({"customer_id": [customer_id], "as_of": [as_of]}, schema=MOMENTS)
-        found = Sheet(live.rows(moments, tables).to_batches()).all()
-        return found.some(found.numbers(KNOWN) > 0) if len(found) else found
+        found = Sheet(live.rows(moments, tables, {customer_id: told} if told else {}).to_batches()).all()
+        return found.some(np.array([_known(tables.get("customers"), as_of)])) if len(found) else found
 
     def _prepared(self, champions: Mapping[str, Scorer], features: frozenset[str], sources: set[str]) -> Live:
         """Only what these champions' trees read, and what answers need beside."""
@@ -116,3 +117,13 @@ class Now:
                     self._live = (names, live)
                 held = self._live
         return held[1]
+
+
+def _known(profiles: pa.Table | None, as_of: datetime) -> bool:
+    """Whether a version of somebody's profile was known then."""
+    if profiles is None:
+        return False
+    at = pa.scalar(as_of, profiles["known_at"].type)
+    before = pc.and_(pc.less(profiles["happened_at"], at), pc.less(profiles["known_at"], at))
+    gone = pc.fill_null(pc.less(profiles["superseded_at"], at), False)
+    return bool(pc.any(pc.and_not(before, gone)).as_py())

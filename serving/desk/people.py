@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from serving.contract.people import Activity, AtMonth, Choices, FiltersAnswer, History, Kind, Value
+from serving.desk.consents import not_allowed
 from serving.desk.day import Day
 from serving.desk.now import Now
 from serving.desk.scoring import Seen
@@ -26,7 +27,9 @@ def history_of(
     activity = [
         Activity(name, kinds) for name, table in stored.items() if (kinds := _by_kind(table, ends, day.as_of))
     ]
-    rows = [now.rows(customer_id, end, stored, champions, frozenset(day.rows.fingerprints)) for end in ends]
+    told = not_allowed(customer_id, day.sheet.find([customer_id]))
+    features = frozenset(day.rows.fingerprints)
+    rows = [now.rows(customer_id, end, stored, champions, features, told) for end in ends]
     scored = [AtMonth(task, [_probability(Seen.of(champions[task], row)) for row in rows]) for task in tasks]
     return History(customer_id, day.as_of, ends, activity, scored)
 

@@ -67,7 +67,8 @@ def answer(
         both = one.probability is not None and other.probability is not None
         difference = (other.probability or 0.0) - (one.probability or 0.0) if both else None
         pairs.append(Pair(scorer.task, one, other, difference))
-    names = dict.fromkeys(s.features[place].name for s in scorers for place in read_by(s).tolist())
+    scored = [s for s, pair in zip(scorers, pairs, strict=True) if pair.as_is.status == "scored"]
+    names = dict.fromkeys(s.features[place].name for s in scored for place in read_by(s).tolist())
     differs = [fact for name in names if (fact := _fact(name, as_is, supposed)) is not None]
     models = {scorer.task: scorer.used for scorer in scorers}
     return WhatIfAnswer(True, as_of, models, pairs, differs, warnings)

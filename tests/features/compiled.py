@@ -10,14 +10,24 @@ from features import timeline
 from features.cohorts import COHORTS
 from features.consent import CONSENTS
 from features.feature import Feature
+from features.live import Live
 from features.nightly import excluded_column
 from features.planner import compute
+from features.prepared import RowsOf
 from features.sources import CANONICAL
 from features.warehouse import Warehouse
 
-__all__ = ["EVERY", "Compiled"]
+__all__ = ["EVERY", "Arithmetic", "Compiled"]
 
 EVERY = [*CONSENTS.values(), *COHORTS.values()]
+
+
+class Arithmetic(Live):
+    """Live rows of everybody, whatever they allow: how rows are computed, apart from whose may be."""
+
+    def _at(self, moments: pa.Table, rows_of: RowsOf, told: Mapping[str, object]) -> pa.Table:
+        del told
+        return self._computed(moments, rows_of, None)
 
 
 class Compiled:

@@ -12,6 +12,7 @@ import pytest
 
 from features import incremental
 from features.begun import Begun
+from features.cohorts import everyone
 from features.feature_set import FEATURES
 from features.incremental import Night
 from features.needs import ZERO_WHEN_NOTHING, Need
@@ -67,7 +68,7 @@ def measured(
     customers_per_piece: int = PEOPLE,
 ) -> tuple[Kept, int]:
     begun = Begun(folder, "key", as_of)
-    with Night.begun(held, as_of, begun, before) as night:
+    with Night.begun(held, everyone(held, [as_of]), as_of, begun, before) as night:
         touched = night.measure([group], customers_per_piece)[group.name]
     return Kept(begun.needs, as_of), touched.customers - touched.measured
 
@@ -111,7 +112,9 @@ def test_a_quiet_day_measures_nobody_and_ages_grow(tmp_path: Path) -> None:
     late = datetime(2030, 1, 1)
     first, _ = measured(held, group, late, tmp_path / "first", None)
     begun = Begun(tmp_path / "second", "key", late)
-    with Night.begun(held, late + timedelta(days=3), begun, first) as night:
+    with Night.begun(
+        held, everyone(held, [late + timedelta(days=3)]), late + timedelta(days=3), begun, first
+    ) as night:
         assert night.measure([group], PEOPLE)[group.name].measured == 0
     ages = content(first, group)["min age_s orders"]
     later = content(Kept(begun.needs, late), group)["min age_s orders"]

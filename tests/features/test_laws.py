@@ -10,10 +10,10 @@ import pytest
 
 from features.delivery import Delivery
 from features.feature_set import FEATURES, at
-from features.live import Live
 from features.load import load
 from features.sources import CANONICAL
 from features.warehouse import connect
+from tests.features.compiled import Arithmetic
 from tests.features.histories import (
     DATES,
     Row,
@@ -107,7 +107,7 @@ def test_alone_or_together(world: World, answers: Answers, person: str) -> None:
 
 def test_live_or_nightly(world: World, answers: Answers) -> None:
     """Given one customer's rows, live rows are those of the whole batch."""
-    live = Live(CANONICAL)
+    live = Arithmetic(CANONICAL)
     for person in PEOPLE[3:9]:
         own = each_row(world, belongs_to(person))
         pairs = moments_table([pair for pair in PAIRS if pair[0] == person])

@@ -19,7 +19,7 @@ from features.live import Live
 from features.nightly import excluded_column
 from features.sources import CANONICAL
 from tests.carmaker import BEGIN, DAYS, loaded
-from tests.features.compiled import EVERY, Compiled
+from tests.features.compiled import EVERY, Arithmetic, Compiled
 from tests.features.histories import DATES, Row, World, arrow, moments_table, random_world
 from tests.tables import rows
 
@@ -30,7 +30,7 @@ STRANGERS = ["Z", "nobody", "顾客"]
 
 @cache
 def live() -> Live:
-    return Live(CANONICAL, FEATURES)
+    return Arithmetic(CANONICAL, FEATURES)
 
 
 @cache
@@ -149,7 +149,7 @@ def test_a_moment_between_two_seconds() -> None:
 
 def test_some_features_and_the_cohorts() -> None:
     names = ["orders_90d", "days_since_order", "tier"]
-    some = Live(CANONICAL, names)
+    some = Arithmetic(CANONICAL, names)
     assert list(some.fingerprints) == names
     asked, tables = moments_table([(who, DATES[5]) for who in PEOPLE]), posted(random_world(2, len(PEOPLE)))
     wanted = ["customer_id", "as_of", *names, *(excluded_column(one.name) for one in EVERY)]
