@@ -102,6 +102,7 @@ class Standing:
         self.ledger = ledger
         self._pseudonyms = pseudonyms
         self._taken = NOTHING
+        self._when: dict[tuple[str, str], datetime] = {}
         self._lock = threading.Lock()
 
     @classmethod
@@ -145,8 +146,14 @@ class Standing:
                 no = dict(self._taken.no)
                 for told in news:
                     no[told.who] = _after(no.get(told.who, {}), told)
+                    self._when[told.who, told.purpose] = told.at
                 self._taken = Taken({who: states for who, states in no.items() if states}, self.pseudonyms)
             return self._taken
+
+    def told_at(self, customer_id: str, purpose: str) -> datetime | None:
+        """When a customer last told something about a purpose here; None when they never did."""
+        self.now()
+        return self._when.get((self.pseudonyms.of(customer_id), purpose)) if self._when else None
 
     def _require_key(self, told: Told) -> None:
         there = self._pseudonyms is not None or key_file().exists()

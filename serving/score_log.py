@@ -81,6 +81,7 @@ class LoggedModel(msgspec.Struct, frozen=True, array_like=True, tag="model"):
     columns: tuple[Column, ...]
     concepts: tuple[str, ...]
     concepts_zh: tuple[str, ...]
+    purpose: str = ""
 
 
 class Scores(msgspec.Struct, frozen=True, kw_only=True):

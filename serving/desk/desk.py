@@ -9,7 +9,7 @@ from typing import Any
 
 from features.consent import SOURCE as CONSENTS
 from features.decisions import Decisions
-from features.errors import BadData, LedgerUnreadable, NoChampion, UnknownName
+from features.errors import BadData, LedgerUnreadable, NoChampion, PropensityError, UnknownName
 from features.home import data_folder
 from features.pointer import pointed
 from features.standing import Standing
@@ -25,6 +25,7 @@ from serving.contract.refusals import Refused
 from serving.contract.scores import ScoresAnswer
 from serving.contract.words import Cautioned
 from serving.desk import about, explain, suppose
+from serving.desk.allowed import Held
 from serving.desk.changes import changes
 from serving.desk.consents import not_allowed, still_allowed, taken_in
 from serving.desk.day import VALID, Day, nights
@@ -285,10 +286,18 @@ class Desk:
 
     def explanation(self, score_id: str, allowed: Collection[str] | None = None) -> Explanation:
         """Why a score was what it was, also after its model was replaced. Raises `Refused` when the log holds none."""
-        found = explain.explanation(self.log, score_id, self.scorers)
+        found = explain.explanation(self.log, score_id, self.scorers, self._consents, self.clock())
         if allowed is not None and found.task not in allowed:
             raise Refused(404, "the log holds no score by this id")
         return found
+
+    def _consents(self, customer_id: str) -> Held:
+        try:
+            stored = self.now.histories(self.day().name).of(customer_id)
+        except (Refused, PropensityError) as error:
+            log.warning("what is held of consents cannot be read: %s", error)
+            return "unreachable"
+        return stored.get(CONSENTS, "elsewhere")
 
     def tasks(self) -> TasksAnswer:
         """What may be asked, and how good the answers were out of sample."""

@@ -1,29 +1,41 @@
-"""The explanation of a score that was given, from the log alone: neither the model nor its rows need to be there any more."""
+"""The explanation of a score that was given, from the log: neither the model nor its rows need to be there any more."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import cast
 
 import numpy as np
 
+from features.standing import Standing
 from serving.contract.explanation import Contribution, Explanation, Input
 from serving.contract.refusals import Refused
 from serving.contract.scores import Chance
 from serving.contract.words import Grade
+from serving.desk.allowed import Held, allowed_now, allowed_then
 from serving.score_log import Column, LogFailed, LoggedScore, ScoreLog
 from serving.scorer import Scorer
 
 __all__ = ["explanation"]
 
 
-def explanation(log: ScoreLog, score_id: str, champions: Mapping[str, Scorer]) -> Explanation:
-    """Raises `Refused` (404) when the log holds no such score, or no longer."""
+def explanation(
+    log: ScoreLog,
+    score_id: str,
+    champions: Mapping[str, Scorer],
+    consents: Callable[[str], Held],
+    asked_at: datetime,
+) -> Explanation:
+    """`consents` tells what is held of a customer's consent. Raises `Refused` (404) when the log holds no such score, or no longer,
+    `LedgerUnreadable` when nobody knows what was told since."""
     try:
         found = log.read(score_id)
     except KeyError as error:
         raise Refused(404, "the log holds no score by this id") from error
     except LogFailed as error:
         raise Refused(404, f"this score can no longer be explained: {error}") from error
-    model = found.model
+    if Standing.here().now().erased([found.customer_id]):
+        raise Refused(404, "the log holds no score by this id")
+    model, said = found.model, consents(found.customer_id)
     now = champions.get(model.task)
     contributions = [
         Contribution(concept, zh, value)
@@ -54,6 +66,8 @@ def explanation(log: ScoreLog, score_id: str, champions: Mapping[str, Scorer]) -
             Input(column.name, column.concept, _value(column, value), column.unit, column.en, column.zh)
             for column, value in zip(model.columns, found.inputs.tolist(), strict=True)
         ],
+        allowed_then=allowed_then(found, said),
+        allowed_now=allowed_now(found, said, asked_at),
     )
 
 

@@ -232,6 +232,7 @@ def logged_model(scorer: Scorer) -> LoggedModel:
         tuple(columns),
         tuple(explainer.concepts),
         tuple(CONCEPTS[concept] for concept in explainer.concepts),
+        card.purpose,
     )
 
 
