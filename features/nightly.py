@@ -11,6 +11,7 @@ is kept beside the rows, for the next night to start from (see `features.increme
 
 import hashlib
 import json
+import mmap
 import shutil
 import uuid
 from bisect import bisect_left, bisect_right
@@ -268,18 +269,21 @@ class NightlyRows:
     schema: pa.Schema
     work: Work
     file: Path = Path()
+    mapped: mmap.mmap | None = None
 
     @classmethod
     def open(cls, file: Path) -> "NightlyRows":
         """Map a file of rows; nothing is read yet but its directory and the first id of each batch."""
-        reader = pa.ipc.open_file(pa.memory_map(str(file)))
+        with file.open("rb") as opened:
+            mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+        reader = pa.ipc.open_file(pa.py_buffer(mapped))
         batches = [batch for n in range(reader.num_record_batches) if (batch := reader.get_batch(n)).num_rows]
         facts = json.loads(reader.schema.metadata[b"facts"])
         as_of = datetime.fromisoformat(facts.pop("as_of"))
         facts.pop("warehouse")
         first_ids = [batch.column(0)[0].as_py() for batch in batches]
         work = Work.read(reader.schema.metadata)
-        return cls(as_of, facts, batches, first_ids, reader.schema, work, file)
+        return cls(as_of, facts, batches, first_ids, reader.schema, work, file, mapped)
 
     def __len__(self) -> int:
         return sum(batch.num_rows for batch in self.batches)
@@ -289,6 +293,11 @@ class NightlyRows:
         with pa.OSFile(str(self.file)) as source:
             batch = pa.ipc.open_file(source).get_batch(number)
         return pa.Table.from_batches([batch], self.schema)
+
+    def let_go(self) -> None:
+        """What has been looked at need not stay in this process's memory: it is mapped again where it is asked for."""
+        if self.mapped is not None:
+            self.mapped.madvise(mmap.MADV_DONTNEED)
 
     def table(self) -> pa.Table:
         """All rows, mapped: nothing is read before it is looked at."""

@@ -16,6 +16,7 @@ import signal
 from typing import Any
 
 import bentoml
+import pyarrow as pa
 from _bentoml_sdk.service import Service
 
 from features.errors import PropensityError
@@ -25,7 +26,7 @@ from serving.edge.app import Edge
 from serving.edge.connection import guard_connections
 from serving.edge.door import Door
 from serving.edge.records import Records
-from serving.host import listening_host
+from serving.host import listening_host, watch_workers
 from serving.privacy.erasure import finish_beside
 from serving.slim import do_without
 
@@ -37,6 +38,7 @@ FOLLOW_S = float(os.environ.get("PROPENSITY_FOLLOW_S", "30"))
 
 log = logging.getLogger(__name__)
 edge = Edge()
+watch_workers()
 
 
 class Fronted(Service):  # type: ignore[misc]
@@ -65,6 +67,7 @@ class Propensity:
         self.watch.start()
         _drain_when_told()
         gc.collect()
+        pa.default_memory_pool().release_unused()
         gc.freeze()  # what has been loaded stays, and need not be looked through again and again
 
     async def __is_ready__(self) -> bool:

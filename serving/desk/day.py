@@ -3,6 +3,7 @@
 A request takes one `Day` at its start and sees it throughout, whatever is published meanwhile.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -24,6 +25,7 @@ __all__ = ["VALID", "Day", "nights"]
 
 VALID = timedelta(days=7)
 """For so long after its moment a score may be acted on."""
+ROWS_AT_ONCE = 8_192
 
 
 @dataclass(frozen=True)
@@ -89,13 +91,19 @@ def _before(folder: Path, rows: NightlyRows) -> NightlyRows | None:
 
 def _population(scorer: Scorer, day: Day) -> Population:
     """Everybody scored, a block at a time: memory holds the probabilities."""
-    probability, place, at = [], [], 0
+    probability, place, at, unseen = [], [], 0, Counter[str]()
     for batch in day.rows.batches:
-        scored = scorer.score(pa.Table.from_batches([batch]))
-        eligible = pa.array(scored.eligible)
-        probability.append(pa.array(scored.probabilities))
-        place.append(pc.add(pc.indices_nonzero(eligible).cast(pa.int64()), at))
-        at += batch.num_rows
+        for start in range(0, batch.num_rows, ROWS_AT_ONCE):
+            rows = pa.Table.from_batches([batch.slice(start, ROWS_AT_ONCE)])
+            scored = scorer.score(rows, warn=False)
+            eligible = pa.array(scored.eligible)
+            probability.append(pa.array(scored.probabilities))
+            place.append(pc.add(pc.indices_nonzero(eligible).cast(pa.int64()), at))
+            unseen.update(scored.unseen)
+            at += rows.num_rows
+        day.rows.let_go()
+    if unseen:
+        scorer.warn(unseen)
     chances = pa.chunked_array(probability, pa.float64()).to_numpy()
     places = pa.chunked_array(place, pa.int64()).to_numpy()
     return Population.of(scorer.version, chances, places, day.segments)
