@@ -82,12 +82,12 @@ def scores(task: Task, data: Dataset, parts: Parts, seed: int) -> Scores:
     everything = pd.concat([parts.fit, parts.calibrate])
     default = LGBMClassifier(verbosity=-1, random_state=seed, n_jobs=1)
     default.fit(numbers(everything, data.names), everything["outcome"])
+    model = fit_both(parts.fit, parts.calibrate, data.names, task.answers, parameters={"seed": seed})
+    linear = fit_linear(everything, data.names, beside=model.line)
     return {
-        "ours": fit_both(
-            parts.fit, parts.calibrate, data.names, task.answers, parameters={"seed": seed}
-        ).probabilities(tested),
+        "ours": model.probabilities(tested),
         "recency": task.rules[0].score(parts.test),
-        "linear": linear_probabilities(fit_linear(everything, data.names), parts.test, data.names),
+        "linear": linear_probabilities(linear, parts.test, data.names),
         "default LightGBM": np.asarray(default.predict_proba(tested))[:, 1],
     }
 

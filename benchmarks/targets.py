@@ -132,8 +132,9 @@ def measured(case: Case) -> dict[str, Any]:
     test = parts.test
     draws, came = draws_of(test["customer_id"]), test["outcome"].to_numpy(dtype=np.float64)
     learning = pd.concat([parts.fit, parts.calibrate])
-    linear = linear_probabilities(fit_linear(learning, names, case.made.categories), test, names)
-    ours = fitted(case.task, case.made).probabilities(numbers(test, names))
+    model = fitted(case.task, case.made)
+    ours = model.probabilities(numbers(test, names))
+    linear = linear_probabilities(fit_linear(learning, names, case.made.categories, model.line), test, names)
     ranks = {rule.name: rule.score(test) for rule in case.task.rules}
     rule = max(ranks, key=lambda name: float(aucs(came, ranks[name], draws)[0]))
     by_draw = {"ours": aucs(came, ours, draws), "linear": aucs(came, linear, draws), "rule": aucs(came, ranks[rule], draws)}  # fmt: skip

@@ -93,7 +93,7 @@ f"{made.planned.cut}; {len(shared)} customers stand in both fit and test"
 # %%
 model = fitted(workshop_visit, made)
 test, names = made.parts.test, made.data.names
-linear = fit_linear(made.parts.fit, names, made.categories)
+linear = fit_linear(made.parts.fit, names, made.categories, model.line)
 promised = model.probabilities(numbers(test, names))
 report = compare(
     workshop_visit.name,

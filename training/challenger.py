@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from training.grow import numbers
+from training.line import STRENGTHS, Line
 
 __all__ = ["fit_linear", "linear_probabilities"]
 
@@ -23,8 +24,15 @@ def _signed_log(rows: np.ndarray) -> np.ndarray:
     return np.asarray(np.sign(rows) * np.log1p(np.abs(rows)))
 
 
-def fit_linear(fitted_on: pd.DataFrame, names: Sequence[str], categories: Collection[str] = ()) -> Pipeline:
-    """Median-filled, log-scaled, standardised columns with a flag where a value was missing; a flag per category."""
+def fit_linear(
+    fitted_on: pd.DataFrame,
+    names: Sequence[str],
+    categories: Collection[str] = (),
+    beside: Line | None = None,
+) -> Pipeline:
+    """Median-filled, log-scaled, standardised columns with a flag where a value was missing; a flag per category.
+    It is shrunk as the line `beside` it, the model's own, which found on unseen customers how strongly."""
+    strength = beside.strength if beside else STRENGTHS[-1]
     measured = make_pipeline(
         SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
         FunctionTransformer(_signed_log),
@@ -35,7 +43,7 @@ def fit_linear(fitted_on: pd.DataFrame, names: Sequence[str], categories: Collec
     columns = ColumnTransformer(
         [("measured", measured, others), ("named", OneHotEncoder(handle_unknown="ignore"), named)]
     )
-    pipeline = make_pipeline(columns, LogisticRegression(C=0.1, max_iter=2000))
+    pipeline = make_pipeline(columns, LogisticRegression(C=strength, max_iter=2000))
     return pipeline.fit(numbers(fitted_on, names), fitted_on["outcome"])
 
 

@@ -5,8 +5,9 @@ that no tree has rows enough to find. So a line is fitted beside the trees, whos
 it is the linear challenger that every model is compared with.
 
 A number counts by its signed logarithm, standardised, and no further out than anything learned from; a missing one and a
-category have effects of their own. Effects are shrunk towards none (ridge, Hoerl and Kennard 1970). Each column's effect
-is measured from its mean over the rows learned from, so that contributions say what is special about a customer.
+category have effects of their own. Effects are shrunk towards none (ridge, Hoerl and Kennard 1970); how strongly is for
+whoever fits it to find out on customers it has not seen (`training.blend`): rows of one customer at several dates say nearly the
+same, so that the count of rows promises more than they hold. Each column's effect is measured from its mean over the rows learned from, so that contributions say what is special about a customer.
 """
 
 import warnings
@@ -16,9 +17,9 @@ from functools import cached_property
 import msgspec
 import numpy as np
 
-__all__ = ["STRENGTH", "Line", "fit_line"]
+__all__ = ["STRENGTHS", "Line", "fit_line", "fit_lines"]
 
-STRENGTH = 0.1  # one over the penalty, per summed log loss
+STRENGTHS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)  # one over the penalty, per summed log loss
 BLOCK = 4096  # rows at a time: their effects stay in the cache
 MOST_ROWS = 100_000  # a line has few numbers: more rows hardly move it
 
@@ -29,7 +30,7 @@ class Line(msgspec.Struct, frozen=True, dict=True):
     """Log-odds of each outcome against nothing, as a sum over columns. Per column: `low` and `high`, between which a signed
     logarithm is held; per outcome and column: `slopes` from there, `starts` of any value, `absent` of none; `levels` holds
     by column (its place, as text) each category's effects per outcome; `bases` is what the sums begin from; `share` how much
-    of a model's margin is the line's, where trees make the rest."""
+    of a model's margin is the line's, where trees make the rest; `strength` of what it was fitted with, one over the penalty."""
 
     low: Numbers
     high: Numbers
@@ -39,6 +40,7 @@ class Line(msgspec.Struct, frozen=True, dict=True):
     levels: dict[str, tuple[Numbers, ...]]
     bases: Numbers
     share: float = 1.0
+    strength: float = STRENGTHS[-1]
 
     @cached_property
     def _arrays(self) -> dict[str, np.ndarray]:
@@ -87,10 +89,21 @@ def fit_line(
     kind: np.ndarray,
     categories: Sequence[int] = (),
     outcomes: int = 1,
-    strength: float = STRENGTH,
+    strength: float = STRENGTHS[-1],
 ) -> Line:
     """Fit to rows (float64, missing is NaN) and what happened to them (0 for nothing, else which outcome); `categories` are
     the places of columns whose numbers stand for levels. Of very many rows, evenly spread ones teach."""
+    return fit_lines(rows, kind, categories, outcomes, (strength,))[0]
+
+
+def fit_lines(
+    rows: np.ndarray,
+    kind: np.ndarray,
+    categories: Sequence[int] = (),
+    outcomes: int = 1,
+    strengths: Sequence[float] = STRENGTHS,
+) -> list[Line]:
+    """A line of each strength, in rising order: each begins where the one before came to, which is near."""
     from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415  who only reads a line does without
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
 
@@ -99,13 +112,18 @@ def fit_line(
     design = _Design(rows, categories)
     columns = design.of(rows)
     means = columns.mean(axis=0)
-    with warnings.catch_warnings():
-        # Among columns that say nearly the same it may stop short of its optimum; its share is weighed as it is, on unseen rows.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        found = LogisticRegression(C=strength, max_iter=200, tol=1e-4).fit(columns - means, kind)
-    weights, bases = (found.coef_, found.intercept_) if outcomes == 1 else (
-        found.coef_[1:] - found.coef_[0], found.intercept_[1:] - found.intercept_[0])  # fmt: skip
-    return design.line(weights, means, bases)
+    columns -= means
+    regression, found = LogisticRegression(max_iter=200, tol=1e-4, warm_start=True), []
+    for strength in strengths:
+        with warnings.catch_warnings():
+            # Among columns that say nearly the same it may stop short of its optimum; its share is weighed as it is, on unseen rows.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            regression.set_params(C=strength).fit(columns, kind)
+        weights, bases = regression.coef_, regression.intercept_
+        if outcomes > 1:
+            weights, bases = weights[1:] - weights[0], bases[1:] - bases[0]
+        found.append(msgspec.structs.replace(design.line(weights, means, bases), strength=strength))
+    return found
 
 
 class _Design:

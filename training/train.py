@@ -120,7 +120,7 @@ def train(
     planned, data, parts, categories = made.planned, made.data, made.parts, made.categories
     model = fitted(task, made, settings)
     tested = numbers(parts.test, data.names)
-    linear = fit_linear(parts.fit, data.names, categories)
+    linear = fit_linear(parts.fit, data.names, categories, model.line)
     outlooks = {"model": model.outlook(tested)} | ({"oracle": oracle(parts.test)} if oracle else {})
     outlooks |= {"fixed": fitted(task, made).outlook(tested)} if settings is not FIXED else {}
     probabilities = {

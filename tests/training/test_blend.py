@@ -16,6 +16,7 @@ from training import artefact, blend
 from training.blend import calibrated_at, crossed, fit_both
 from training.grow import fit, numbers
 from training.hazards import Hazards
+from training.line import STRENGTHS
 from training.metrics import log_loss
 from training.model import Answers, Model
 
@@ -63,6 +64,38 @@ def test_both_are_no_worse_than_either() -> None:
     assert MODEL.line.share > 0, "the world is a line, and few teach"
 
 
+def test_the_line_is_shrunk_the_more_the_more_alike_the_rows() -> None:
+    """A hundred customers at forty dates tell no more than a hundred rows: what suits as many different customers is too little."""
+    columns = [*NAMES, *(f"noise_{n}" for n in range(20))]
+    chance = np.random.default_rng(7)
+
+    def of_customers(customers: int, dates: int, seed: int) -> pd.DataFrame:
+        rows = made(customers, seed)
+        rows = rows.assign(**{f"noise_{n}": chance.normal(size=customers) for n in range(20)})
+        return dated(pd.concat([rows] * dates), EARLY, "").assign(
+            customer_id=[f"{seed}-{n}" for n in range(customers)] * dates
+        )
+
+    strength = {}
+    for customers, dates in ((4000, 1), (100, 40)):
+        model = fit_both(of_customers(customers, dates, 1), of_customers(customers, dates, 2), columns, ONE)
+        assert model.line
+        strength[customers] = model.line.strength
+    assert strength[100] < strength[4000]
+
+
+@pytest.mark.parametrize(("line_errs", "share"), [(0.2, 1.0), (1.0, 0.5), (25.0, 0.0)])
+def test_of_two_as_good_half_and_half(line_errs: float, share: float) -> None:
+    """Margins that err by chance, each in its own way: the better one alone only where it is far better."""
+    chance = np.random.default_rng(7)
+    true = chance.normal(size=20_000)
+    came = (chance.random(20_000) < 1 / (1 + np.exp(-true))).astype(int)
+    rows = pd.DataFrame({"kind": came, "interval": 1 - came, "customer_id": range(20_000)})
+    trees, line = (true + err * chance.normal(size=20_000) for err in (1.0, line_errs))
+    assert blend._weighed(trees[:, None], line[:, None], rows, ONE) == pytest.approx(share, abs=0.31)
+    assert blend._shrunk(np.stack([line, trees, true])[:, :, None], rows, ONE) == 2
+
+
 def test_parts_at_the_same_dates_are_crossed_and_at_others_not() -> None:
     assert crossed(of(60, 1), of(60, 2))
     assert not crossed(of(60, 1), of(60, 2, LATE))
@@ -86,7 +119,7 @@ def test_a_row_the_fit_has_seen_neither_weighs_nor_calibrates(monkeypatch: pytes
     rows = of(4000, 1).assign(outcome=chance.integers(0, 2, 4000))
     rows = rows.assign(kind=rows["outcome"], interval=1 - rows["outcome"])
     fit_both(rows[:3000], rows[3000:], NAMES, ONE)
-    assert len(told) == 2
+    assert len(told) == len(STRENGTHS) + 2
     assert max(map(abs, told)) < 0.06
 
 
