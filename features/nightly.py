@@ -93,10 +93,11 @@ def materialise(
 
     Where a folder's files lie in the order of customers everyone is measured, over arrays: that is quicker than telling whose rows
     are still the same. Elsewhere, and with `incremental`, what everyone's features needed is kept beside the rows, and the next time
-    carried over where that is exact. The result is the same to the bit. `incremental=False` measures everyone. Raises `BadData` when nobody is
-    known yet at that date, `NoConsents` when nothing says who allows what, `LedgerUnreadable` when what was told since cannot be read, `RunInProgress` when another process is writing there. Killed at any point and called again it
+    carried over where that is exact. The result is the same to the bit. `incremental=False` measures everyone. Raises `UnknownMoment` for a date
+    that the sources have not come to, `BadData` when nobody is known yet at that date, `NoConsents` when nothing says who allows what, `LedgerUnreadable` when what was told since cannot be read, `RunInProgress` when another process is writing there. Killed at any point and called again it
     goes on: pieces that are done are not done again.
     """
+    warehouse.require_reached(as_of)
     customers = warehouse.engine.execute(everyone(warehouse, [as_of]).count())
     if not customers:
         raise BadData(f"nobody is known before {as_of:%Y-%m-%d}; choose a later date")

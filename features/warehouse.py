@@ -7,7 +7,7 @@ the one to read; `features.load` makes such a folder. A plain folder of Parquet 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -18,13 +18,15 @@ import pyarrow as pa
 from ibis import BaseBackend
 
 from features.engines.held import Held
-from features.errors import NoWarehouse
+from features.errors import NoWarehouse, UnknownMoment
 from features.home import warehouse_address
 from features.pointer import pointed
 from features.sources import CANONICAL, Source
 
 __all__ = ["TableFiles", "Warehouse", "connect", "engine_module", "in_memory"]
 
+LATE = timedelta(days=7)
+"""A night may run so long after the last event that was loaded."""
 ENGINES = {"postgres": ("postgresql", "postgres"), "spark": ("spark", "sc")}
 
 
@@ -54,6 +56,14 @@ class Warehouse:
     def latest_moment(self) -> datetime:
         """The first moment that sees everything the complete sources hold."""
         return max(self.complete_until.values())
+
+    def require_reached(self, moment: datetime) -> None:
+        """Raise `UnknownMoment` where the sources end long before `moment`: what has not been loaded would read as silence."""
+        if self.complete_until and moment > self.latest_moment + LATE:
+            raise UnknownMoment(
+                f"{moment:%Y-%m-%d} has not come for the event tables, which are complete until {self.latest_moment:%Y-%m-%d}: "
+                f"load later events, or ask as of a day until {self.latest_moment + LATE:%Y-%m-%d}"
+            )
 
     def has(self, sources: frozenset[str]) -> bool:
         return sources <= self.tables.keys()

@@ -95,9 +95,10 @@ def batch(
     """Score everyone known before `as_of` for the named champions (default: all) and publish the run.
 
     Per task, scored + rejected + excluded by reason = population. Nobody is in it who took a consent back before it was published.
-    Raises `NoChampion` when there is nothing to score with,
+    Raises `UnknownMoment` for a moment that the event tables have not come to, `NoChampion` when there is nothing to score with,
     `RunInProgress` when somebody else is writing there, `BadData` when too many rows cannot be believed.
     """
+    warehouse.require_reached(as_of)
     scores = scores or scores_folder()
     champions = [registry.champion(task) for task in tasks] or registry.champions()
     if not champions:

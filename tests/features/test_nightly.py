@@ -16,13 +16,13 @@ import features
 from features import bulk, cohorts, nightly, state
 from features.begun import Begun
 from features.delivery import Delivery
-from features.errors import BadData, NoWarehouse, RunInProgress
+from features.errors import BadData, NoWarehouse, RunInProgress, UnknownMoment
 from features.incremental import Night
 from features.load import load
 from features.lock import held
 from features.planner import needs_for
 from features.sources import CANONICAL
-from features.warehouse import connect, in_memory
+from features.warehouse import LATE, connect, in_memory
 from tests.shop import END, customers_and_orders
 
 WAREHOUSE = in_memory(customers_and_orders(300), {})
@@ -64,6 +64,14 @@ def test_the_pointer_moves_and_an_open_reader_keeps_its_rows() -> None:
     kept = sorted(file.stem.removeprefix("rows-") for file in Path("rows").glob("rows-*"))
     assert len(kept) == 2
     assert sorted(folder.name.removeprefix("needs-") for folder in Path("rows").glob("needs-*")) == kept
+
+
+def test_a_date_that_the_events_have_not_come_to_is_refused_and_leaves_nothing() -> None:
+    warehouse = replace(WAREHOUSE, complete_until={"orders": END, "customers": END - DAY})
+    assert len(nightly.materialise(warehouse, END + LATE, Path("a few days on")))
+    with pytest.raises(UnknownMoment, match=f"has not come .* complete until {END:%Y-%m-%d}"):
+        nightly.materialise(warehouse, END + LATE + DAY, Path("rows"))
+    assert not Path("rows").exists()
 
 
 def test_a_date_before_anybody_was_known_is_refused_and_leaves_nothing() -> None:

@@ -299,6 +299,17 @@ def test_roll_back_switches_the_pointer_to_a_verified_run_and_is_remembered(
     assert folder.runs(tmp_path) == [second.folder]
 
 
+def test_a_day_that_has_not_come_is_refused_and_leaves_nothing(in_shop: Path, tmp_path: Path) -> None:
+    rows = sorted(path.name for path in nightly.rows_folder().iterdir())
+    command = [sys.executable, "-m", "serving.batch", "--as-of", "2031-01-01"]
+    environment = os.environ | {"SCORES_URL": str(tmp_path / "scores")}
+    done = subprocess.run(command, cwd=in_shop, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "2031-01-01 has not come for the event tables, which are complete until" in done.stderr
+    assert not (tmp_path / "scores").exists()
+    assert sorted(path.name for path in nightly.rows_folder().iterdir()) == rows
+
+
 def test_who_comes_second_leaves_naming_the_holder(in_shop: Path, tmp_path: Path) -> None:
     with held(tmp_path):
         with pytest.raises(RunInProgress, match=rf"process {os.getpid()} on .* since .*nothing was changed"):
