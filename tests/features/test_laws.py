@@ -105,6 +105,20 @@ def test_alone_or_together(world: World, answers: Answers, person: str) -> None:
     assert changed(answers, computed(each_row(world, belongs_to(person)), pairs, ALL)) == set()
 
 
+def test_a_car_that_is_sold_on_takes_nothing_of_its_former_owners_along(world: World) -> None:
+    """All cars are the same three, which went through everybody's hands: a new owner's features are of their own rows."""
+
+    def shared(_: str, row: Row) -> Row:
+        return row | {"vehicle_id": f"car {row['vehicle_id'][-1]}"} if row.get("vehicle_id") else row
+
+    passed_on = each_row(world, shared)
+    together = computed(passed_on, PAIRS, ALL)
+    for person in PEOPLE[5:8]:
+        pairs = [pair for pair in PAIRS if pair[0] == person]
+        assert changed(together, computed(each_row(passed_on, belongs_to(person)), pairs, ALL)) == set()
+    assert len({row["vehicle_id"] for row in passed_on["vehicles"]}) == 3
+
+
 def test_live_or_nightly(world: World, answers: Answers) -> None:
     """Given one customer's rows, live rows are those of the whole batch."""
     live = Arithmetic(CANONICAL)
