@@ -10,10 +10,11 @@ collected for another purpose is withheld, for that purpose, from the features o
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
+from typing import Protocol
 
 import ibis
 import ibis.expr.types as ir
@@ -30,7 +31,7 @@ from features.sources import CANONICAL
 from features.standing import ERASED, Standing
 from features.warehouse import Warehouse
 
-__all__ = ["SAID", "Barred", "Reasons", "reasons_told", "withheld"]
+__all__ = ["SAID", "Barred", "Reasons", "features_held", "reasons_told", "withheld"]
 
 ALWAYS = needed_for(BASIS)
 COLUMNS = {purpose: excluded_column(cohort.name) for purpose, cohort in CONSENTS.items()}
@@ -163,6 +164,32 @@ def withheld(features: Iterable[Feature]) -> dict[str, list[str]]:
         for purpose in {CANONICAL[source].purpose for source in sources} & found.keys():
             found[purpose].append(name)
     return found
+
+
+class Night(Protocol):
+    """Feature rows of a night, as `features.nightly` has them."""
+
+    fingerprints: dict[str, str]
+    batches: Sequence[pa.RecordBatch]
+
+
+def features_held(night: Night) -> tuple[int, int, int]:
+    """Of rows that were stored: how many customers do not allow features, of how many of these there are some all the same, and how
+    many allowed it then and took it back since. Raises `LedgerUnreadable`."""
+    barred = held = since = 0
+    taken = Standing.here().now()
+    for batch in night.batches:
+        no = _any(batch, ALWAYS)
+        rows = batch.filter(no)
+        barred += rows.num_rows
+        some = pa.repeat(pa.scalar(False), rows.num_rows)
+        for name in night.fingerprints:
+            some = pc.or_(some, pc.is_valid(rows.column(name)))
+        held += pc.sum(some).as_py() or 0
+        if taken.no:
+            others = batch.filter(pc.invert(no)).column("customer_id").to_pylist()
+            since += len(taken.refusals(others, BASIS))
+    return barred, held, since
 
 
 _ANSWERS = {*COLUMNS.values(), *(excluded_column(name) for name in COHORTS)}

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from features import audit
 from features.audit.verify import records
+from features.barred import features_held
 from features.command import run
 from features.consent import SOURCE, needed_for
 from features.errors import NoWarehouse, PropensityError
@@ -160,6 +161,27 @@ def sensitive(here: _Here, _: datetime) -> Said:
         yield FINE, "none is read"
 
 
+def features(_here: _Here, _: datetime) -> Said:
+    rows = latest()
+    barred, held, since = features_held(rows)
+    at = f"{rows.as_of:%Y-%m-%d}"
+    if held:
+        yield (
+            WRONG,
+            f"the rows of {at} hold features of {held:,} who do not allow it: python -m features.nightly",
+        )
+    else:
+        yield (
+            FINE,
+            f"{barred:,} of {len(rows):,} allow none; the rows of {at} hold reasons of them and nothing else",
+        )
+    if since:
+        yield (
+            OPEN,
+            f"{since:,} more took it back since that night; no score reads theirs, the next night has none",
+        )
+
+
 def models(here: _Here, _: datetime) -> Said:
     for champion in here.champions:
         champion.loaded.self_test()
@@ -264,6 +286,7 @@ LOOKS: dict[str, Callable[[_Here, datetime], Said]] = {
     "told since": told,
     "purposes": purposes,
     "sensitive columns": sensitive,
+    "features": features,
     "models": models,
     "keys": keys,
     "audit trail": trail,

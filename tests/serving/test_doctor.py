@@ -5,12 +5,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
 from features import standing
 from features.audit.verify import records
 from features.home import audit_folder, ledgers_folder, scores_folder
+from features.nightly import latest
 from features.pointer import pointed
 from features.standing import Standing
 from features.warehouse import connect
@@ -44,6 +46,7 @@ def test_a_fresh_deployment_is_fine_and_says_what_it_rests_on(deployment: Path) 
         "consent (PIPL",
         "golden predictions",
         "nothing is due",
+        "0 of 1,500 allow none",
     ):
         assert words in " ".join(told.stdout.split())
     assert deployment.is_dir()
@@ -87,6 +90,17 @@ def forget_the_consents() -> None:
     shutil.rmtree(load / "consents")
 
 
+def keep_features_of_somebody_who_refused() -> None:
+    night = latest()
+    table = night.table()
+    place = table.schema.get_field_index("not consent for profiling")
+    said = ["refused automated profiling", *[None] * (len(table) - 1)]
+    table = table.set_column(place, table.schema.field(place), pa.array(said, pa.string()))
+    with pa.OSFile("written", "wb") as sink, pa.ipc.new_file(sink, night.schema) as writer:
+        writer.write_table(table.cast(night.schema))
+    Path("written").rename(night.file)
+
+
 @pytest.mark.parametrize(
     ("sabotage", "about"),
     [
@@ -98,6 +112,7 @@ def forget_the_consents() -> None:
         (break_off_an_erasure, "erasures"),
         (flip_a_bit_of_the_run, "runs of scores"),
         (forget_the_consents, "consent"),
+        (keep_features_of_somebody_who_refused, "features"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
