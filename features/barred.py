@@ -169,8 +169,11 @@ def withheld(features: Iterable[Feature]) -> dict[str, list[str]]:
 class Night(Protocol):
     """Feature rows of a night, as `features.nightly` has them."""
 
-    fingerprints: dict[str, str]
-    batches: Sequence[pa.RecordBatch]
+    @property
+    def fingerprints(self) -> Mapping[str, str]: ...
+
+    @property
+    def batches(self) -> Sequence[pa.RecordBatch]: ...
 
 
 def features_held(night: Night) -> tuple[int, int, int]:
