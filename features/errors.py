@@ -5,7 +5,7 @@
     ├── NoWarehouse        nothing to read at the warehouse address, or not what was declared
     ├── OpenWindow         an outcome window that the data does not cover yet
     ├── NoConsents         a warehouse that does not say who allows what, nor why it need not
-    ├── UnknownMoment      a text that names no moment
+    ├── UnknownMoment      a text that names no moment, or a moment that the events have not come to
     ├── UnknownName        a task, feature or cohort that does not exist
     ├── UnknownOperation   a definition that live rows cannot compute
     ├── NotTrainable       too little, or too uniform, to learn from
