@@ -32,7 +32,7 @@ slow: .venv/ready ## the slow tests
 	@$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
 
 faults: .venv/ready ## hostile questions, signals under load; the batch killed, starved and corrupted; withdrawals while it works; erasures killed; personal values in every place; an audit trail tampered with: in numbers, seeds printed
-	@PROPENSITY_CASES=2000 PROPENSITY_SIGNALS=20 $(BIN)/python -m pytest tests/serving/test_generated.py tests/serving/test_under_signals.py tests/serving/edge
+	@PROPENSITY_CASES=2000 PROPENSITY_SIGNALS=20 $(BIN)/python -m pytest --timeout 0 tests/serving/test_generated.py tests/serving/test_under_signals.py tests/serving/edge
 	@$(BIN)/python -m tests.faults.runs
 	@$(BIN)/python -m tests.faults.consents
 	@$(BIN)/python -m tests.faults.erasures
