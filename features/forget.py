@@ -1,4 +1,5 @@
-"""Persons taken out of the warehouse folder and of the nightly rows: the files are written anew without them, and the old ones go.
+"""Persons taken out of the warehouse and of the nightly rows: files are written anew without them, and the old ones go; a
+PostgreSQL deletes their rows, where it lets us (see `features.engines.postgres`). What Spark reads is another's to delete from.
 
 Called again after it was interrupted it goes on: what names nobody of them any more is left as it is. Whoever reads meanwhile sees the
 load or the rows before, whole, or the new ones.
@@ -23,6 +24,7 @@ from features.parts import write_parts
 from features.pointer import point, pointed
 from features.sources import CANONICAL, Source
 from features.state import beside
+from features.warehouse import engine_module
 
 __all__ = ["forget_in_rows", "forget_in_warehouse", "identities_of"]
 
@@ -30,10 +32,13 @@ FACTS, NEEDS_FACTS = "load.json", "facts.json"
 Persons = Collection[str]
 
 
-def identities_of(customer_id: str, warehouse: Path) -> set[str]:
+def identities_of(customer_id: str, address: str) -> set[str]:
     """All ids under which the warehouse knows a person: the one given, those merged into it and those it was merged into."""
-    found, load = {customer_id}, warehouse / pointed(warehouse)
-    files = sorted((load / "customers").glob("*.parquet"))
+    if engine := engine_module(address):
+        ask = getattr(engine, "identities_of", None)
+        return ask(customer_id, address) if ask else {customer_id}
+    warehouse, found = Path(address), {customer_id}
+    files = sorted((warehouse / pointed(warehouse) / "customers").glob("*.parquet"))
     if not files:
         return found
     pairs = pa.concat_tables(pq.read_table(file, columns=["customer_id", "merged_into"]) for file in files)
@@ -45,8 +50,17 @@ def identities_of(customer_id: str, warehouse: Path) -> set[str]:
     return found
 
 
-def forget_in_warehouse(persons: Persons, warehouse: Path) -> int:
-    """Write the current load anew without these persons and remove every other; returns how many rows went. Raises `OSError`."""
+def forget_in_warehouse(persons: Persons, address: str) -> int | None:
+    """Take these persons out of the warehouse; returns how many rows went, None where it is not ours to delete from. Raises `OSError`
+    or `NoWarehouse`."""
+    if engine := engine_module(address):
+        forget = getattr(engine, "forget", None)
+        return forget(persons, address) if forget else None
+    return _forget_in_folder(persons, Path(address))
+
+
+def _forget_in_folder(persons: Persons, warehouse: Path) -> int:
+    """Write the current load anew without these persons and remove every other."""
     gone, now = 0, pointed(warehouse)
     load = warehouse / now
     if now and any(_names(file, source, persons) for source, file in _tables(load)):

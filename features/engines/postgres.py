@@ -6,8 +6,10 @@ needs to read them and to make temporary tables. Rows travel as CSV through COPY
 Python objects a night's rows would take several times longer.
 """
 
+import uuid
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -28,8 +30,14 @@ from features.errors import BadData, NoWarehouse
 from features.home import without_secrets
 from features.sources import CANONICAL
 
-__all__ = ["Postgres", "opened", "publish"]
+__all__ = ["Postgres", "forget", "identities_of", "opened", "publish"]
 
+NOT_OURS = (
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.ReadOnlySqlTransaction,
+    psycopg.errors.ObjectNotInPrerequisiteState,  # a view of what lies elsewhere
+    psycopg.errors.WrongObjectType,
+)
 COPY_FROM = sql.SQL("COPY {} FROM STDIN (FORMAT csv)")
 
 
@@ -170,6 +178,66 @@ def publish(
         said = f"{type(error).__name__} ({error.sqlstate})"
         raise BadData(f"PostgreSQL refused to fill schema {schema!r}, nothing was changed: {said}") from None
     return written
+
+
+def identities_of(customer_id: str, address: str) -> set[str]:
+    """All ids under which the schema knows a person: the one given, those merged into it and those it was merged into. Raises
+    `NoWarehouse`."""
+    connection, schema = _connected(address)
+    merged = sql.SQL(
+        """WITH RECURSIVE merged AS (SELECT customer_id COLLATE "C" AS one, merged_into COLLATE "C" AS other FROM {}),
+        pairs AS (SELECT one, other FROM merged UNION SELECT other, one FROM merged),
+        known AS (SELECT %s::text COLLATE "C" AS one UNION SELECT other FROM known JOIN pairs USING (one) WHERE other IS NOT NULL)
+        SELECT one FROM known"""
+    ).format(sql.Identifier(schema, "customers"))
+    with connection, _told(schema, "to say who is who"):
+        return {str(row[0]) for row in connection.execute(merged, [customer_id])}
+
+
+def forget(persons: Collection[str], address: str) -> int | None:
+    """Delete the rows of these persons, and their ids where others' rows name them, in one transaction; what the schema holds gets
+    another digest. Returns how many rows went, None where the database does not let us delete. Raises `NoWarehouse`."""
+    connection, schema = _connected(address)
+    asked, gone, named = [sorted(persons)], 0, 0
+    try:
+        with connection, _told(schema, "to delete"), connection.transaction():
+            for source in CANONICAL.values():
+                table = sql.Identifier(schema, source.name)
+                if not _there(connection, schema, source.name):
+                    continue
+                gone += _changed(
+                    connection, "DELETE FROM {0} WHERE {1} = ANY(%s)", table, "customer_id", asked
+                )
+                for column in source.naming_customers[1:]:
+                    named += _changed(connection, "UPDATE {0} SET {1} = NULL WHERE {1} = ANY(%s)", table, column, asked)  # fmt: skip
+            if (gone or named) and _there(connection, schema, LEDGER):
+                anew = sql.SQL("UPDATE {} SET digest = %s").format(sql.Identifier(schema, LEDGER))
+                connection.execute(anew, [uuid.uuid4().hex])
+    except NOT_OURS:
+        return None
+    return gone
+
+
+@contextmanager
+def _told(schema: str, what: str) -> Iterator[None]:
+    """What the server refuses, without the values that its message may quote."""
+    try:
+        yield
+    except NOT_OURS:
+        raise
+    except psycopg.Error as error:
+        said = f"{type(error).__name__} ({error.sqlstate})"
+        raise NoWarehouse(f"PostgreSQL refused {what} in schema {schema!r}: {said}") from None
+
+
+def _there(connection: Any, schema: str, name: str) -> bool:
+    found = connection.execute("SELECT to_regclass(format('%%I.%%I', %s::text, %s::text))", [schema, name])
+    return found.fetchone()[0] is not None
+
+
+def _changed(connection: Any, statement: str, table: sql.Identifier, column: str, asked: list[Any]) -> int:
+    done = connection.execute(sql.SQL(statement).format(table, sql.Identifier(column)), asked)
+    return int(done.rowcount)
 
 
 def _fill(connection: Any, schema: str, name: str, rows: pa.RecordBatchReader) -> int:

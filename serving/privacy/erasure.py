@@ -5,8 +5,8 @@
     stores   warehouse, nightly rows, histories, runs of scores, score log, answers kept for repeats
     receipt  receipts/<pseudonym>.json, and a record in the audit trail: when, by whom, what went from where
 
-Outside our control, and told so in the receipt: what was delivered to us and still lies there, warehouses that are databases, and what
-others fetched or were sent. A tombstone outlives it all, so that none of these brings anybody back.
+Outside our control, and told so in the receipt: what was delivered to us and still lies there, a warehouse that does not let us delete,
+and what others fetched or were sent. A tombstone outlives it all, so that none of these brings anybody back.
 """
 
 import logging
@@ -32,6 +32,8 @@ __all__ = ["Receipt", "erase", "finish", "finish_beside", "unfinished"]
 
 log = logging.getLogger(__name__)
 
+WAREHOUSE = "rows of the warehouse"
+NOT_OURS = "the warehouse does not let us delete: delete there, or publish again"
 OUTSIDE = (
     "deliveries that still lie where they came in: delete them there; loading them again brings nobody back",
     "what was copied, exported or sent on: tell those who have it",
@@ -63,7 +65,7 @@ def erase(customer_id: str, by: str = "") -> Receipt:
     `OSError`; called again it goes on."""
     by = by or audit.whoever()
     with _alone():
-        persons = {customer_id} | (identities_of(customer_id, _warehouse()) if _is_folder() else set())
+        persons = {customer_id} | identities_of(customer_id, warehouse_address())
         journal = _folder("erasing") / f"{Standing.here().pseudonyms.of(customer_id)}.json"
         if journal.exists():  # what was merged with whom may be gone already
             persons |= set(msgspec.json.decode(journal.read_bytes(), type=_Begun).persons)
@@ -113,8 +115,8 @@ def _finish(journal: Path) -> Receipt:
     persons, standing = set(begun.persons), Standing.here()
     if new := persons - standing.now().erased(persons):
         standing.tell([(one, "all", "erased") for one in sorted(new)], begun.by)
-    gone = {name: forget(persons) for name, forget in _stores().items()}
-    outside = OUTSIDE if _is_folder() else ("the warehouse is a database: delete there, or publish again", *OUTSIDE)  # fmt: skip
+    rows = forget_in_warehouse(persons, warehouse_address())
+    gone = {WAREHOUSE: rows or 0} | {name: forget(persons) for name, forget in _stores().items()}
     receipt = Receipt(
         subject=journal.stem,
         identities=len(persons),
@@ -122,7 +124,7 @@ def _finish(journal: Path) -> Receipt:
         done_at=datetime.now(UTC).replace(microsecond=0),
         by=begun.by,
         gone=gone,
-        outside=outside,
+        outside=OUTSIDE if rows is not None else (NOT_OURS, *OUTSIDE),
     )
     audit.noted(
         audit.Entry(who=begun.by, action="erasure", purpose="all", result="done", subjects=[journal.stem])
@@ -135,9 +137,9 @@ def _finish(journal: Path) -> Receipt:
 
 
 def _stores() -> Mapping[str, Callable[[set[str]], int]]:
+    """What was made of the warehouse's rows."""
     data, scores = data_folder(), scores_folder()
     return {
-        "rows of the warehouse": lambda who: forget_in_warehouse(who, _warehouse()) if _is_folder() else 0,
         "files of nightly rows": lambda who: forget_in_rows(who, data / "features"),
         "copies of histories": lambda _: _emptied(data / "histories"),
         "runs of scores": lambda who: forget_in_runs(who, scores),
@@ -156,11 +158,3 @@ def _emptied(folder: Path) -> int:
 
 def _folder(name: str) -> Path:
     return data_folder() / name
-
-
-def _warehouse() -> Path:
-    return Path(warehouse_address())
-
-
-def _is_folder() -> bool:
-    return ":" not in warehouse_address()
