@@ -21,6 +21,7 @@ from features.words import UNITS, UNSAID
 __all__ = ["MOST_REASONS", "Direction", "Explainer", "Reason", "Strongest", "Words"]
 
 MOST_REASONS = 3
+DIGITS = 9  # of log-odds; the last bits of a sum are of the fifteenth
 Direction = Literal["raises", "lowers"]
 ROWS_WORTH_COLUMNS = 64
 FEW = 64  # reasons: fewer are worded one by one
@@ -82,19 +83,22 @@ class Explainer:
         return self.speaking(rows, contributions, self.by_concept(contributions), most)
 
     def speaking(self, rows: np.ndarray, parts: np.ndarray, sums: np.ndarray, most: int) -> Strongest:
-        """The concepts of the largest `sums` (rows x concepts), each with the feature whose part goes furthest along."""
-        order = np.argsort(-np.abs(sums), axis=1, kind="stable")[:, :most]
-        totals = np.take_along_axis(sums, order, axis=1)
-        row, rank = np.nonzero(totals)
-        concept, total = order[row, rank], totals[row, rank]
+        """The concepts of the largest `sums` (rows x concepts), each with the feature whose part goes furthest along. Those that
+        differ by no more than the last bits of a sum, which hang on how it was made, rank by their places."""
+        told = np.round(sums, DIGITS)
+        order = np.argsort(-np.abs(told), axis=1, kind="stable")[:, :most]
+        row, rank = np.nonzero(np.take_along_axis(told, order, axis=1))
+        concept = order[row, rank]
+        total = sums[row, concept]
         if len(row) < FEW:
-            along = np.where(self.group == concept[:, None], parts[row] * np.sign(total)[:, None], -np.inf)
+            heard = np.round(parts[row], DIGITS) * np.sign(total)[:, None]
+            along = np.where(self.group == concept[:, None], heard, -np.inf)
             feature = np.argmax(along, axis=1)
             return Strongest(row, concept, feature, total, rows[row, feature])
         feature = np.empty(len(row), dtype=np.int64)
         for group in np.unique(concept):
             said, members = np.flatnonzero(concept == group), np.flatnonzero(self.group == group)
-            along = parts[np.ix_(row[said], members)] * np.sign(total[said])[:, None]
+            along = np.round(parts[np.ix_(row[said], members)], DIGITS) * np.sign(total[said])[:, None]
             feature[said] = members[np.argmax(along, axis=1)]
         return Strongest(row, concept, feature, total, rows[row, feature])
 

@@ -56,3 +56,18 @@ def test_how_values_are_said() -> None:
         (region, np.nan, "none", "无"),
     ):
         assert (EXPLAINER.said(number, feature, "en"), EXPLAINER.said(number, feature, "zh")) == (en, zh)
+
+
+@pytest.mark.parametrize("rows", [5, 300])
+def test_the_last_bits_of_a_sum_change_no_reason(rows: int) -> None:
+    """Columns that say the same weigh the same, and trees read from tables add up in another order than LightGBM's own."""
+    values, parts = block(rows, 11)
+    parts[:, 1] = parts[:, 0]  # orders of 90 and of 365 days, say
+    parts[:, 2] = -2 * parts[:, 0]  # another concept, as strong
+    told = EXPLAINER.reasons(values, parts)
+    for seed in range(20):
+        chance = np.random.default_rng(seed)
+        nearly = parts + np.where(parts, chance.normal(0, 1e-15, parts.shape), 0.0)
+        assert EXPLAINER.reasons(values, nearly) == told
+    nothing = parts + chance.normal(0, 1e-15, parts.shape)
+    assert EXPLAINER.reasons(values, nothing) == told, "what contributes nothing but bits is no reason"
