@@ -28,8 +28,7 @@ from rich.table import Table
 
 from benchmarks.carmaker import loaded
 from benchmarks.record import record
-from features.cohorts import excluded_column
-from features.consent import CONSENTS
+from features.barred import COLUMNS
 from features.live import Live
 from features.nightly import rows
 from features.sources import CANONICAL
@@ -85,7 +84,7 @@ def allowing(live: Live, tables: Tables, as_of: datetime) -> list[str]:
         {"customer_id": everyone, "as_of": pa.array([as_of] * len(everyone), pa.timestamp("us"))}
     )
     found = live.rows(moments, tables)
-    refused = pc.coalesce(*(found[excluded_column(cohort.name)] for cohort in CONSENTS.values()))
+    refused = pc.coalesce(*(found[column] for column in COLUMNS.values()))
     return found["customer_id"].filter(refused.is_null()).to_pylist()
 
 

@@ -31,10 +31,11 @@ from features.sources import CANONICAL
 from features.standing import ERASED, Standing
 from features.warehouse import Warehouse
 
-__all__ = ["SAID", "Barred", "Reasons", "features_held", "reasons_told", "withheld"]
+__all__ = ["COLUMNS", "SAID", "Barred", "Reasons", "features_held", "reasons_told", "withheld"]
 
 ALWAYS = needed_for(BASIS)
 COLUMNS = {purpose: excluded_column(cohort.name) for purpose, cohort in CONSENTS.items()}
+"""By purpose, the column of feature rows that holds why a customer does not allow it."""
 SAID = pa.schema([("customer_id", pa.string()), *((name, pa.string()) for name in COLUMNS.values())])
 ROWS_AT_ONCE = 65_536
 

@@ -84,11 +84,11 @@ def fit_both(
         unseen = margins((booster, lines), rows)
         best = _shrunk(unseen[1:], rows, answers)
         line = lines[best]
-    unseen = unseen[[0, 1 + best]]
-    share = _weighed(unseen[0], unseen[1], rows, answers)
+    of_trees, of_line = unseen[0], unseen[1 + best]
+    share = _weighed(of_trees, of_line, rows, answers)
     late = rows["as_of"].isin(calibrated_at(fitted_on, calibrated_on)).to_numpy()
     kind, interval = rows["kind"].to_numpy()[late], rows["interval"].to_numpy()[late]
-    margins_late = blended(unseen[0], unseen[1], share)[late]
+    margins_late = blended(of_trees, of_line, share)[late]
     hazards = fit_hazards(margins_late, kind, interval, len(answers.horizons_days))
     return Model(booster, tuple(names), answers, hazards, msgspec.structs.replace(line, share=share))
 
@@ -112,29 +112,29 @@ def calibrated_at(fitted_on: pd.DataFrame, calibrated_on: pd.DataFrame) -> list[
 
 def _shrunk(lines: np.ndarray, rows: pd.DataFrame, answers: Answers) -> int:
     """Which strength, from margins of rows that the lines have not seen."""
-    kind, interval = rows["kind"].to_numpy(), rows["interval"].to_numpy()
 
     def loss(margins: np.ndarray) -> float:
         try:
-            hazards = fit_hazards(margins, kind, interval, len(answers.horizons_days))
+            return float(_losses(margins, rows, answers).mean())
         except NotTrainable:
             return np.inf  # it contradicts what came
-        return float(hazards.losses(margins, kind, interval).mean())
 
     return int(np.argmin([loss(margins) for margins in lines]))
 
 
 def _weighed(trees: np.ndarray, line: np.ndarray, rows: pd.DataFrame, answers: Answers) -> float:
     """The line's share, from margins of rows that neither has seen."""
-    kind, interval = rows["kind"].to_numpy(), rows["interval"].to_numpy()
-    customer, found = pd.factorize(rows["customer_id"])[0], []
-    for share in SHARES:
-        margins = blended(trees, line, share)
-        hazards = fit_hazards(margins, kind, interval, len(answers.horizons_days))
-        found.append((share, hazards.losses(margins, kind, interval)))
-    lowest = min((losses for _, losses in found), key=np.mean)
-    as_good = [share for share, losses in found if _within_chance(losses - lowest, customer)]
+    found = {share: _losses(blended(trees, line, share), rows, answers) for share in SHARES}
+    lowest, customer = min(found.values(), key=np.mean), pd.factorize(rows["customer_id"])[0]
+    as_good = [share for share, losses in found.items() if _within_chance(losses - lowest, customer)]
     return min(as_good, key=lambda share: abs(share - 0.5))
+
+
+def _losses(margins: np.ndarray, rows: pd.DataFrame, answers: Answers) -> np.ndarray:
+    """Log loss per row of margins that are calibrated on these very rows."""
+    kind, interval = rows["kind"].to_numpy(), rows["interval"].to_numpy()
+    hazards = fit_hazards(margins, kind, interval, len(answers.horizons_days))
+    return hazards.losses(margins, kind, interval)
 
 
 def _within_chance(difference: np.ndarray, customer: np.ndarray) -> bool:

@@ -14,14 +14,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from training.grow import numbers
-from training.line import STRENGTHS, Line
+from training.line import STRENGTHS, Line, signed_log
 
 __all__ = ["fit_linear", "linear_probabilities"]
-
-
-def _signed_log(rows: np.ndarray) -> np.ndarray:
-    """Counts and amounts are skewed: their logarithm, with sign, is closer to a straight line."""
-    return np.asarray(np.sign(rows) * np.log1p(np.abs(rows)))
 
 
 def fit_linear(
@@ -35,7 +30,7 @@ def fit_linear(
     strength = beside.strength if beside else STRENGTHS[-1]
     measured = make_pipeline(
         SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
-        FunctionTransformer(_signed_log),
+        FunctionTransformer(signed_log),
         StandardScaler(),
     )
     named = [place for place, name in enumerate(names) if name in categories]

@@ -7,7 +7,8 @@ it is the linear challenger that every model is compared with.
 A number counts by its signed logarithm, standardised, and no further out than anything learned from; a missing one and a
 category have effects of their own. Effects are shrunk towards none (ridge, Hoerl and Kennard 1970); how strongly is for
 whoever fits it to find out on customers it has not seen (`training.blend`): rows of one customer at several dates say nearly the
-same, so that the count of rows promises more than they hold. Each column's effect is measured from its mean over the rows learned from, so that contributions say what is special about a customer.
+same, so that the count of rows promises more than they hold. Each column's effect is measured from its mean over the rows learned
+from, so that contributions say what is special about a customer.
 """
 
 import warnings
@@ -17,7 +18,7 @@ from functools import cached_property
 import msgspec
 import numpy as np
 
-__all__ = ["STRENGTHS", "Line", "fit_line", "fit_lines"]
+__all__ = ["STRENGTHS", "Line", "fit_line", "fit_lines", "signed_log"]
 
 STRENGTHS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)  # one over the penalty, per summed log loss
 BLOCK = 4096  # rows at a time: their effects stay in the cache
@@ -60,7 +61,7 @@ class Line(msgspec.Struct, frozen=True, dict=True):
         """(rows x outcomes x columns): what each column adds to the log-odds. The same bits alone or among others."""
         rows = np.ascontiguousarray(rows)  # the order of a sum is that of the memory
         missing, known = np.isnan(rows), self._arrays
-        held = _signed_log(rows)
+        held = signed_log(rows)
         np.minimum(np.maximum(held, known["low"], out=held), known["high"], out=held)
         found = held[:, None, :] * known["slopes"]
         found += known["starts"]
@@ -135,7 +136,7 @@ class _Design:
         self.low, self.high = np.zeros((2, self.width))
         self.centre, self.scale = np.zeros(self.width), np.ones(self.width)
         for n in self.measured:
-            known = _signed_log(rows[:, n][~np.isnan(rows[:, n])])
+            known = signed_log(rows[:, n][~np.isnan(rows[:, n])])
             if len(known):
                 self.low[n], self.high[n] = known.min(), known.max()
                 held = np.clip(known, self.low[n], self.high[n])
@@ -144,7 +145,7 @@ class _Design:
         self.levels = {n: int(np.nanmax(rows[:, n], initial=-1)) + 1 for n in categories}
 
     def of(self, rows: np.ndarray) -> np.ndarray:
-        logs = np.clip(_signed_log(rows[:, self.measured]), self.low[self.measured], self.high[self.measured])
+        logs = np.clip(signed_log(rows[:, self.measured]), self.low[self.measured], self.high[self.measured])
         values = (logs - self.centre[self.measured]) / self.scale[self.measured]
         flags = [rows[:, [n]] == np.arange(count) for n, count in self.levels.items()]
         return np.hstack([np.nan_to_num(values, nan=0.0), np.isnan(rows[:, self.gaps]), *flags])
@@ -173,7 +174,7 @@ class _Design:
         )  # fmt: skip
 
 
-def _signed_log(rows: np.ndarray) -> np.ndarray:
+def signed_log(rows: np.ndarray) -> np.ndarray:
     """Counts and amounts are skewed: their logarithm, with sign, is closer to a straight line."""
     found = np.abs(rows)
     np.log1p(found, out=found)

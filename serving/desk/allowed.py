@@ -13,6 +13,7 @@ import pyarrow as pa
 from features.consent import USES, in_chinese, needed_for, words_for
 from features.standing import Standing
 from serving.contract.explanation import Allowed, Source, Status
+from serving.desk.histories import known
 from serving.score_log import LoggedScore
 
 __all__ = ["Held", "allowed_now", "allowed_then"]
@@ -64,15 +65,10 @@ def _then(score: LoggedScore, purpose: str, consents: Held) -> Allowed:
 
 def _by_rows(consents: pa.Table, purpose: str, moment: datetime) -> tuple[Status, datetime | None]:
     """The status at a moment by the latest row known then, and when it was said."""
-    known = [
-        row
-        for row in consents.to_pylist()
-        if row["purpose"] == purpose
-        and max(row["happened_at"], row["known_at"]) < moment
-        and not (row["superseded_at"] and row["superseded_at"] < moment)
-    ]
+    rows = consents.filter(pa.array(known(consents, moment))).to_pylist()
+    said = [row for row in rows if row["purpose"] == purpose]
     last = max(
-        known, key=lambda row: (row["happened_at"], row["known_at"], row["consent_id"].encode()), default=None
+        said, key=lambda row: (row["happened_at"], row["known_at"], row["consent_id"].encode()), default=None
     )
     if last is None:
         return "unknown", None

@@ -5,9 +5,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 import numpy as np
 
-from features.barred import Reasons, reasons_told
-from features.cohorts import excluded_column
-from features.consent import CONSENTS
+from features.barred import COLUMNS, Reasons, reasons_told
 from features.pseudonyms import Pseudonyms
 from features.standing import Standing, Taken
 from serving.contract.consents import ConsentsAnswer, ConsentsRequest
@@ -29,8 +27,8 @@ def not_allowed(customer_id: str, night: Picked) -> Reasons:
     `LedgerUnreadable`."""
     held = {
         purpose: why
-        for purpose, cohort in CONSENTS.items()
-        if len(night) and (why := night.reasons([excluded_column(cohort.name)])[0]) is not None
+        for purpose, column in COLUMNS.items()
+        if len(night) and (why := night.reasons([column])[0]) is not None
     }
     return {**held, **reasons_told(Standing.here().now().states_of(customer_id))}
 

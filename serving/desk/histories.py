@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ import pyarrow as pa
 from features.sources import CANONICAL
 from features.warehouse import Warehouse
 
-__all__ = ["Histories", "folder_of", "histories_of"]
+__all__ = ["Histories", "folder_of", "histories_of", "known"]
 
 ROWS_PER_BLOCK = 16_384
 BY_INVITEE = "referrals by invitee"
@@ -159,3 +160,13 @@ def _copy(warehouse: Warehouse, source: str, owner: str, file: Path) -> dict[str
         if len(waiting):
             writer.write_batch(waiting.combine_chunks().to_batches()[0])
     return counts
+
+
+def known(rows: pa.Table, moment: datetime) -> np.ndarray:
+    """Which rows of a source had happened, were known and not yet corrected before a moment (naive UTC)."""
+    at = np.datetime64(moment, "us")
+    happened, told, corrected = (
+        rows[name].to_numpy().astype("datetime64[us]")
+        for name in ("happened_at", "known_at", "superseded_at")
+    )
+    return np.asarray((happened < at) & (told < at) & ~(corrected < at))

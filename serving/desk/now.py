@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from features.barred import Reasons
 from features.errors import PropensityError
@@ -22,7 +21,7 @@ from features.sources import CANONICAL
 from features.timeline import MOMENTS
 from features.warehouse import Warehouse
 from serving.contract.refusals import Refused
-from serving.desk.histories import Histories, histories_of
+from serving.desk.histories import Histories, histories_of, known
 from serving.desk.picked import Picked, Sheet
 from serving.desk.scoring import read_by
 from serving.scorer import Scorer
@@ -101,7 +100,12 @@ class Now:
         live = self._prepared(champions, features, set(tables))
         moments = pa.table({"customer_id": [customer_id], "as_of": [as_of]}, schema=MOMENTS)
         found = Sheet(live.rows(moments, tables, {customer_id: told} if told else {}).to_batches()).all()
-        return found.some(np.array([_known(tables.get("customers"), as_of)])) if len(found) else found
+        return found.some(np.array([self._is_known(tables, as_of)])) if len(found) else found
+
+    @staticmethod
+    def _is_known(tables: Mapping[str, pa.Table], as_of: datetime) -> bool:
+        """Whether a version of somebody's profile was known then."""
+        return "customers" in tables and bool(known(tables["customers"], as_of).any())
 
     def _prepared(self, champions: Mapping[str, Scorer], features: frozenset[str], sources: set[str]) -> Live:
         """Only what these champions' trees read, and what answers need beside."""
@@ -117,13 +121,3 @@ class Now:
                     self._live = (names, live)
                 held = self._live
         return held[1]
-
-
-def _known(profiles: pa.Table | None, as_of: datetime) -> bool:
-    """Whether a version of somebody's profile was known then."""
-    if profiles is None:
-        return False
-    at = pa.scalar(as_of, profiles["known_at"].type)
-    before = pc.and_(pc.less(profiles["happened_at"], at), pc.less(profiles["known_at"], at))
-    gone = pc.fill_null(pc.less(profiles["superseded_at"], at), False)
-    return bool(pc.any(pc.and_not(before, gone)).as_py())

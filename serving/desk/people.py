@@ -9,6 +9,7 @@ import pyarrow as pa
 from serving.contract.people import Activity, AtMonth, Choices, FiltersAnswer, History, Kind, Value
 from serving.desk.consents import not_allowed
 from serving.desk.day import Day
+from serving.desk.histories import known
 from serving.desk.now import Now
 from serving.desk.scoring import Seen
 from serving.scorer import Scorer
@@ -55,12 +56,7 @@ def _ends(last: datetime, months: int) -> list[datetime]:
 def _by_kind(table: pa.Table, ends: Sequence[datetime], as_of: datetime) -> list[Kind]:
     """Rows known at `as_of` by kind and month; of a source without kinds all of them."""
     edges = np.array(ends, dtype="datetime64[us]")
-    happened, known, gone = (
-        table[name].to_numpy().astype("datetime64[us]")
-        for name in ("happened_at", "known_at", "superseded_at")
-    )
-    moment = np.datetime64(as_of, "us")
-    seen = (happened < moment) & (known < moment) & ~(gone < moment)
+    happened, seen = table["happened_at"].to_numpy().astype("datetime64[us]"), known(table, as_of)
     names = table["kind"].to_pylist() if "kind" in table.column_names else ["-"] * len(table)
     month = np.searchsorted(edges, happened, side="right")
     found: dict[str, list[int]] = {}
