@@ -102,6 +102,8 @@ class Desk:
                 day = nights(self.folder)
                 for scorer in champions.values():
                     scorer.require(day.rows.fingerprints)
+                if self.warm:
+                    self.now.expect(day.name)
                 self._day = day
             if all(_ranked(day, scorer) for scorer in champions.values()):
                 return
@@ -111,18 +113,20 @@ class Desk:
 
     def _prepare(self) -> None:
         """Rank everybody, have large questions answered from tables and histories at hand; none of it changes a score."""
-        with self._loading:
-            try:
-                if not all(_ranked(self._day, scorer) for scorer in self.scorers.values()):
-                    self._day = self._day.ranked(self.scorers)
-            except LedgerUnreadable as error:
-                log.error("nobody is ranked: %s", error)
-        sample = self._day.rows.table().slice(0, SAMPLE)
-        for scorer in self.scorers.values():
-            if scorer.model is scorer.loaded.model:
-                scorer.quicken(sample)
-        if self.warm:
-            self.now.warm(self._day.name, self.scorers, frozenset(self._day.rows.fingerprints))
+        try:
+            with self._loading:
+                try:
+                    if not all(_ranked(self._day, scorer) for scorer in self.scorers.values()):
+                        self._day = self._day.ranked(self.scorers)
+                except LedgerUnreadable as error:
+                    log.error("nobody is ranked: %s", error)
+            sample = self._day.rows.table().slice(0, SAMPLE)
+            for scorer in self.scorers.values():
+                if scorer.model is scorer.loaded.model:
+                    scorer.quicken(sample)
+        finally:
+            if self.warm:
+                self.now.warm(self._day.name, self.scorers, frozenset(self._day.rows.fingerprints))
 
     @property
     def purposes(self) -> dict[str, str]:

@@ -51,19 +51,23 @@ class Now:
         self._without_consents = ""
         self._warming: str | None = None
 
+    def expect(self, load: str) -> None:
+        """`warm` comes for this load: until it has ended nobody who asks copies the histories beside it."""
+        self._warming = load
+
     def warm(self, load: str, champions: Mapping[str, Scorer], features: frozenset[str]) -> None:
         """Let another process copy the histories of a load, then open them and prepare for these champions. Meanwhile `histories` refuses
         rather than let a worker stand still."""
-        if self._histories is None or self._histories[0] != load:
-            self._warming = load
-            try:
+        try:
+            if self._histories is None or self._histories[0] != load:
+                self._warming = load
                 done = subprocess.run(
                     [sys.executable, "-m", COPIES], capture_output=True, text=True, check=False
                 )
                 if done.returncode:
                     log.error("the stored histories could not be copied: %s", done.stderr.strip())
-            finally:
-                self._warming = None
+        finally:
+            self._warming = None
         try:
             self._prepared(champions, features, set(self.histories(load).sources))
         except PropensityError as error:
@@ -75,9 +79,9 @@ class Now:
         """The stored histories; `load` names what the night's rows were made of, and when it changes they are opened anew. Raises
         `Refused` while they are warmed."""
         held = self._histories
-        if load == self._warming:
-            raise Refused(503, PREPARED)
         if held is None or held[0] != load:
+            if load == self._warming:
+                raise Refused(503, PREPARED)
             with self._lock:
                 if self._histories is None or self._histories[0] != load:
                     warehouse = self._warehouse()

@@ -72,6 +72,22 @@ def test_the_same_in_chinese_and_on_a_small_screen(console: str, tab: Browser) -
         assert tab.run(WIDE), name
 
 
+def test_what_is_not_there_yet_is_asked_for_again(console: str, tab: Browser) -> None:
+    tab.open(f"{console}#lang=en")
+    tab.until("document.title === 'Propensity console'")
+    tab.run(
+        "window.asked=[];const real=window.fetch;window.fetch=async(path,given)=>{window.asked.push(path);"
+        "return path.includes('/history')&&window.asked.filter(one=>one===path).length<3"
+        "?new Response('{}',{status:503,headers:{'retry-after':'1'}}):real(path,given)}"
+    )
+    tab.run("document.getElementById('customer-id').focus()")
+    tab.write("C00001")
+    tab.press("Enter", "\r")
+    tab.until("document.querySelectorAll('#scores svg').length >= 3")
+    assert tab.run("window.asked.filter(path => path.includes('/history')).length") == 3
+    assert "The service says" not in tab.run("document.body.innerText")
+
+
 def test_a_list_follows_its_slider_and_is_exported(console: str, tab: Browser, tmp_path: Path) -> None:
     tab.tell("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
     tab.open(f"{console}#lang=en&tab=list")

@@ -93,6 +93,9 @@ def test_while_histories_are_made_elsewhere_posted_events_are_put_off_and_nothin
     monkeypatch.setattr(now.subprocess, "run", elsewhere)
     desk.now = Now(connect, desk.folder.with_name("histories"))
     day = desk.day()
+    desk.now.expect(day.name)
+    with pytest.raises(Refused, match="being prepared"):  # before the other process has begun, too
+        desk.events(asked())
     warming = threading.Thread(
         target=desk.now.warm, args=(day.name, desk.scorers, frozenset(day.rows.fingerprints))
     )
@@ -106,6 +109,8 @@ def test_while_histories_are_made_elsewhere_posted_events_are_put_off_and_nothin
     warming.join(10)
     assert [numbers(one) for one in desk.events(asked()).scores] == [numbers(one) for one in expected]
     assert [command[1:] for command in commands] == [["-m", "serving.warm"]]
+    desk.now.expect(day.name)
+    assert desk.events(asked()).scores, "what is at hand is never waited for"
 
 
 def test_the_command_copies_histories_once(in_shop: Path) -> None:
