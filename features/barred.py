@@ -24,7 +24,7 @@ from ibis import BaseBackend
 
 from features.bulk import rows_of
 from features.cohorts import COHORTS, everyone, excluded_column
-from features.consent import BASIS, CONSENTS, needed_for, said_elsewhere, words_for
+from features.consent import BASIS, CONSENTS, consents_of, needed_for, words_for
 from features.feature import Feature
 from features.planner import sources_of
 from features.sources import CANONICAL
@@ -61,11 +61,9 @@ class Barred:
         """Those known before a moment, by the tables and by what was told since. Raises `NoConsents` when nothing says who allows
         what, `LedgerUnreadable` when what was told cannot be read."""
         people = everyone(warehouse, [as_of])
-        found = SAID.empty_table()
-        if not said_elsewhere(warehouse):
-            batches = rows_of(people, warehouse, [], list(CONSENTS.values()))
-            said = [_refusing(batch.select(SAID.names).cast(SAID)) for batch in batches]
-            found = pa.Table.from_batches(said, SAID)
+        batches = rows_of(people, warehouse, [], consents_of(warehouse))
+        said = [_refusing(batch.select(SAID.names).cast(SAID)) for batch in batches]
+        found = pa.Table.from_batches(said, SAID)
         taken = Standing.here().now()
         if taken.no:
             known = warehouse.engine.to_pyarrow(people.select("customer_id"))["customer_id"].to_pylist()

@@ -8,6 +8,9 @@ nobody declared counts as no. Profiling is a purpose of its own: to refuse it is
 
 A deployment whose persons gave their consent elsewhere (a public data set, customers under contract only) says so once, with the
 reason, when it loads; the reason stands on every card. Without either nobody is asked about.
+
+A child under 14 cannot consent for itself (PIPL, article 31). Who may still be one, by the year of birth where it is known, is asked
+about for nothing, whatever was said and wherever.
 """
 
 from collections.abc import Sequence
@@ -25,6 +28,7 @@ from features.sources import CANONICAL
 from features.warehouse import Warehouse
 
 __all__ = [
+    "CHILD",
     "CONSENTS",
     "NO_CONSENT",
     "PROFILING",
@@ -32,6 +36,7 @@ __all__ = [
     "cohorts_of",
     "columns_of",
     "consented",
+    "consents_of",
     "in_chinese",
     "needed_for",
     "population",
@@ -44,6 +49,7 @@ __all__ = [
 SOURCE = "consents"
 PROFILING = "profiling"
 BASIS = "service"
+AGE_OF_CONSENT = 14
 PURPOSES = CANONICAL[SOURCE]["purpose"].values or ()
 USES = {
     "service": ("service", "服务"),
@@ -57,7 +63,9 @@ SAID = {
     "ended": ("the consent for {} has ended", "用于{}的同意已到期"),
     "other": ("the consent for {} is no yes", "其表态不构成用于{}的同意"),
 }
+CHILD = "may be under 14"
 NO_CONSENT = {en.format(use): zh.format(use_zh) for en, zh in SAID.values() for use, use_zh in USES.values()}
+NO_CONSENT[CHILD] = "可能未满14周岁"
 """Every reason that is about consent, in English and in Chinese."""
 
 
@@ -80,6 +88,7 @@ def consented(purpose: str) -> Cohort:
     return Cohort(
         f"consent for {purpose}",
         (
+            *((OF_AGE,) if purpose == BASIS else ()),
             unless("unknown", lambda past: said(past, "state").notnull()),
             unless("withdrawn", lambda past: said(past, "state") != "withdrawn"),
             unless("refused", lambda past: said(past, "state") != "refused"),
@@ -87,6 +96,16 @@ def consented(purpose: str) -> Cohort:
             unless("other", lambda past: said(past, "state") == "granted"),
         ),
     )
+
+
+def of_age() -> Condition:
+    """Whoever turned 14 in an earlier year, and of whom no year of birth was ever told."""
+
+    def holds(past: Any) -> Any:
+        born = past.customers.telling("birth_year").latest("birth_year")
+        return (past.today.year - born > AGE_OF_CONSENT).fill_null(True)
+
+    return Condition(holds, CHILD, NO_CONSENT[CHILD])
 
 
 def words_for(state: str, purpose: str) -> str:
@@ -99,6 +118,7 @@ def in_chinese(reason: str) -> str:
     return NO_CONSENT.get(reason) or cohorts.in_chinese(reason)
 
 
+OF_AGE = of_age()
 CONSENTS = {purpose: consented(purpose) for purpose in PURPOSES}
 
 
@@ -117,19 +137,25 @@ def said_elsewhere(warehouse: Warehouse) -> bool:
     return SOURCE not in warehouse.tables
 
 
+def consents_of(warehouse: Warehouse) -> list[Cohort]:
+    """Who allows each purpose here: where consent was declared to be kept elsewhere, all but children. Raises `NoConsents`."""
+    if not said_elsewhere(warehouse):
+        return list(CONSENTS.values())
+    return [
+        replace(cohort, conditions=(OF_AGE,) if purpose == BASIS else ())
+        for purpose, cohort in CONSENTS.items()
+    ]
+
+
 def cohorts_of(warehouse: Warehouse) -> list[Cohort]:
-    """Every cohort that can be asked here, the consents first; those are open to all where consent was declared to be kept
-    elsewhere. Raises `NoConsents`."""
-    elsewhere = said_elsewhere(warehouse)
-    given = [replace(cohort, conditions=()) if elsewhere else cohort for cohort in CONSENTS.values()]
-    return given + [cohort for cohort in COHORTS.values() if warehouse.has(cohort.sources)]
+    """Every cohort that can be asked here, the consents first. Raises `NoConsents`."""
+    return consents_of(warehouse) + [cohort for cohort in COHORTS.values() if warehouse.has(cohort.sources)]
 
 
 def population(cohort: Cohort, purpose: str, warehouse: Warehouse) -> Cohort:
     """A task's cohort among those who allow its purpose; what they allow is asked first. Raises `NoConsents`."""
-    if said_elsewhere(warehouse):
-        return cohort
-    conditions = [condition for one in needed_for(purpose) for condition in CONSENTS[one].conditions]
+    allowing = dict(zip(CONSENTS, consents_of(warehouse), strict=True))
+    conditions = [condition for one in needed_for(purpose) for condition in allowing[one].conditions]
     return Cohort(cohort.name, (*conditions, *cohort.conditions))
 
 

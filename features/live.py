@@ -13,8 +13,8 @@ import ibis
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.barred import SAID, Barred, Reasons, withheld
-from features.consent import CONSENTS, SOURCE, cohorts_of
+from features.barred import Barred, Reasons, withheld
+from features.consent import cohorts_of, consents_of
 from features.feature_set import available, named
 from features.prepared import Prepared, RowsOf
 from features.reach import Group
@@ -41,11 +41,9 @@ class Live:
         warehouse = Warehouse(ibis.duckdb.connect(), unbound, without_consents=without_consents)
         chosen = available(warehouse) if features is None else named(features)
         self.fingerprints = {feature.name: feature.fingerprint for feature in chosen}
-        cohorts = cohorts_of(warehouse)
-        asks = SOURCE in self.sources
-        self._consents = Prepared([], cohorts[: len(CONSENTS)]) if asks else None
-        known, others = (cohorts[: len(CONSENTS)], cohorts[len(CONSENTS) :]) if asks else ([], cohorts)
-        self._prepared = Prepared(chosen, others, known)
+        consents, cohorts = consents_of(warehouse), cohorts_of(warehouse)
+        self._consents = Prepared([], consents)
+        self._prepared = Prepared(chosen, cohorts[len(consents) :], consents)
         self._withheld = withheld(chosen)
 
     def rows(
@@ -76,19 +74,17 @@ class Live:
 
     def _at(self, moments: pa.Table, rows_of: RowsOf, told: Mapping[str, Reasons]) -> pa.Table:
         """Rows of one date: what customers allow is asked first, and of some nothing else."""
-        said = self._consents.rows(moments, rows_of) if self._consents else None
-        barred = Barred.of(SAID.empty_table() if said is None else said, told)
+        said = self._consents.rows(moments, rows_of)
+        barred = Barred.of(said, told)
         if not len(barred.reasons):
             return self._computed(moments, rows_of, said)
         may = pc.invert(pc.is_in(moments["customer_id"], barred.nobody["customer_id"]))
-        computed = self._computed(moments.filter(may), rows_of, None if said is None else said.filter(may))
+        computed = self._computed(moments.filter(may), rows_of, said.filter(may))
         found = barred.beside(computed, self._withheld)
         place = found.schema.get_field_index("as_of")
         return found.set_column(place, found.schema.field(place), pa.repeat(moments["as_of"][0], len(found)))
 
     def _computed(self, moments: pa.Table, rows_of: RowsOf, said: pa.Table | None) -> pa.Table:
         """Rows of these moments, whatever their customers allow; `said` is what they do, where that was asked."""
-        if said is None and self._consents is not None:
-            said = self._consents.rows(moments, rows_of)
-        had = () if said is None else said.columns[len(MOMENTS) :]
-        return self._prepared.rows(moments, rows_of, had)
+        said = self._consents.rows(moments, rows_of) if said is None else said
+        return self._prepared.rows(moments, rows_of, said.columns[len(MOMENTS) :])

@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
+import pyarrow.compute as pc
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from features import audit
 from features.audit.verify import records
-from features.barred import features_held
+from features.barred import COLUMNS, features_held
 from features.command import run
-from features.consent import SOURCE, needed_for
+from features.consent import BASIS, CHILD, SOURCE, needed_for
 from features.errors import NoWarehouse, PropensityError
 from features.feature_set import named
 from features.home import (
@@ -99,7 +100,10 @@ def consents(here: _Here, _: datetime) -> Said:
     warehouse = here.warehouse
     if SOURCE not in warehouse.tables:
         if warehouse.without_consents:
-            yield OPEN, f"none are held, everybody may be asked about: {warehouse.without_consents}"
+            yield (
+                OPEN,
+                f"none are held, everybody but children may be asked about: {warehouse.without_consents}",
+            )
         else:
             yield (
                 WRONG,
@@ -180,6 +184,18 @@ def features(_here: _Here, _: datetime) -> Said:
             OPEN,
             f"{since:,} more took it back since that night; no score reads theirs, the next night has none",
         )
+
+
+def children(here: _Here, _: datetime) -> Said:
+    people = here.warehouse.tables["customers"]
+    born = people.birth_year.notnull()
+    counts = people.aggregate(all=people.customer_id.nunique(), told=people.customer_id.nunique(where=born))
+    (count,) = here.warehouse.engine.to_pyarrow(counts).to_pylist()
+    rows = latest()
+    said = (batch.column(COLUMNS[BASIS]) for batch in rows.batches)
+    barred = sum(pc.sum(pc.equal(why, CHILD)).as_py() or 0 for why in said)
+    words = f"years of birth are known of {count['told']:,} of {count['all']:,}; {barred:,} may be under 14 and are asked about for nothing"
+    yield FINE if count["told"] else OPEN, words
 
 
 def models(here: _Here, _: datetime) -> Said:
@@ -286,6 +302,7 @@ LOOKS: dict[str, Callable[[_Here, datetime], Said]] = {
     "told since": told,
     "purposes": purposes,
     "sensitive columns": sensitive,
+    "children": children,
     "features": features,
     "models": models,
     "keys": keys,

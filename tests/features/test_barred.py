@@ -13,7 +13,7 @@ import pytest
 from features import nightly
 from features.barred import withheld
 from features.cohorts import COHORTS, excluded_column
-from features.consent import CONSENTS, PURPOSES
+from features.consent import CHILD, CONSENTS, PURPOSES
 from features.delivery import Delivery
 from features.errors import LedgerUnreadable
 from features.feature_set import FEATURES
@@ -25,6 +25,7 @@ from features.standing import Standing
 from features.warehouse import Warehouse, connect, in_memory
 from tests.features.compiled import Arithmetic
 from tests.features.histories import World, arrow, moments_table, random_world
+from tests.oracle.moment import Moment, index
 
 PEOPLE = 24
 AT = datetime(2025, 7, 1)
@@ -49,6 +50,8 @@ def said(luck: random.Random, customer: str) -> Iterator[dict[str, Any]]:
 def world_of(seed: int) -> World:
     luck = random.Random(seed)
     world = {name: rows for name, rows in random_world(seed, PEOPLE).items() if name in SOURCES}
+    for row in world["customers"]:
+        row["birth_year"] = luck.choice((None, 1960, 1999, AT.year - 15, AT.year - 14, AT.year - 3))
     return world | {"consents": [row for n in range(PEOPLE) for row in said(luck, f"c{n:05d}")]}
 
 
@@ -57,8 +60,17 @@ def held(world: World) -> Warehouse:
     return in_memory(tables, dict.fromkeys(CANONICAL, AT + 9 * DAY), without_consents="")
 
 
+def is_of_age(world: World, customer: str, at: datetime) -> bool:
+    """By hand: of the latest that was known and said, if anything did, 14 in a year before."""
+    born = [row["birth_year"] for row in Moment(customer, at, index(world)).all("customers")]
+    said = [year for year in born if year is not None]
+    return not said or at.year - said[-1] > 14
+
+
 def allows(world: World, customer: str, purpose: str, at: datetime) -> bool:
-    """By hand: the latest that was known decides, and only a yes that has not ended is a yes."""
+    """By hand: the latest that was known decides, and only a yes that has not ended is a yes; children allow no service."""
+    if purpose == "service" and not is_of_age(world, customer, at):
+        return False
     known = [
         row for row in world["consents"]
         if row["customer_id"] == customer and row["purpose"] == purpose and max(row["happened_at"], row["known_at"]) < at
@@ -128,6 +140,27 @@ def test_nothing_of_them_is_in_the_rows_of_a_night_by_any_path(
     assert nightly.materialise(warehouse, AT, Path("others")).table().equals(carried.table())
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_nor_of_children_where_consent_is_kept_elsewhere(seed: int) -> None:
+    """In the night, and from posted events."""
+    world = {name: rows for name, rows in world_of(seed).items() if name != "consents"}
+    tables = {name: arrow(name, rows) for name, rows in world.items()}
+    until = dict.fromkeys(CANONICAL, AT + 9 * DAY)
+    night = nightly.materialise(in_memory(tables, until, without_consents="why"), AT, Path("rows")).table()
+    names = [name for name, one in FEATURES.items() if not one.sensitive and one.sources <= world.keys()]
+    live = Live([*world], names, without_consents="why")
+    asked = moments_table((one, AT) for one in night["customer_id"].to_pylist())
+    for rows in (night, live.rows(asked, tables)):
+        children = 0
+        for row in rows.to_pylist():
+            child = not is_of_age(world, row["customer_id"], AT)
+            children += child
+            assert row["not consent for service"] == (CHILD if child else None)
+            assert (row["not has ordered"] == CHILD) == child
+            assert any(row[name] is not None for name in names) != child
+        assert 0 < children < len(rows)
+
+
 def test_nor_in_one_measured_over_arrays() -> None:
     world = world_of(3)
     warehouse = loaded(world, Path("held"))
@@ -190,7 +223,10 @@ def test_where_everybody_is_barred_there_are_rows_of_reasons_and_nothing_else() 
     world = world_of(1) | {"consents": []}
     made = nightly.materialise(held(world), AT, Path("rows"))
     assert len(made) == len({row["customer_id"] for row in world["customers"] if max(row["happened_at"], row["known_at"]) < AT})  # fmt: skip
-    assert set(made.table()["not consent for service"].to_pylist()) == {"no consent for service is known"}
+    assert set(made.table()["not consent for service"].to_pylist()) == {
+        "no consent for service is known",
+        CHILD,
+    }
     assert all(made.table()[name].null_count == len(made) for name in NAMES)
 
 

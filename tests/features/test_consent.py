@@ -9,8 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.allowed import allowing, today
-from features.cohorts import COHORTS
-from features.consent import CONSENTS, PURPOSES, cohorts_of, consented, needed_for, population
+from features.cohorts import COHORTS, Cohort
+from features.consent import (
+    CHILD,
+    CONSENTS,
+    PURPOSES,
+    cohorts_of,
+    consented,
+    in_chinese,
+    needed_for,
+    population,
+)
 from features.errors import NoConsents
 from features.live import Live
 from features.nightly import excluded_column
@@ -18,6 +27,7 @@ from features.sources import CANONICAL
 from features.warehouse import Warehouse, in_memory
 
 AT = datetime(2024, 6, 1)
+ANYBODY = Cohort("anybody", ())
 HOUR = timedelta(hours=1)
 
 
@@ -115,11 +125,61 @@ def test_nobody_is_asked_about_where_nothing_says_who_allows_what() -> None:
 
 
 def test_where_consent_is_kept_elsewhere_for_a_stated_reason_everybody_may_be_asked_about() -> None:
+    """Everybody but children."""
     elsewhere = in_memory(
         {"customers": of().engine.to_pyarrow(of().tables["customers"])}, without_consents="why"
     )
-    assert population(COHORTS["owners"], "marketing", elsewhere) == COHORTS["owners"]
+    first, *others = population(COHORTS["owners"], "marketing", elsewhere).conditions
+    assert (first.otherwise, tuple(others)) == (CHILD, COHORTS["owners"].conditions)
     assert why_not_any(elsewhere) == {None}
+
+
+AGES = """
+born       | may the service be asked about them, on 2024-06-01?
+never told |
+1980       |
+2009       |
+2010       | may be under 14
+2015       | may be under 14
+"""
+
+
+@pytest.mark.parametrize("line", AGES.strip().splitlines()[1:])
+def test_a_child_allows_nothing(line: str) -> None:
+    born, expected = (cell.strip() for cell in line.split("|"))
+    since = datetime(2020, 1, 1)
+    known = {"profile_id": "a", "customer_id": "a", "happened_at": since, "known_at": since}
+    known["birth_year"] = int(born) if born.isdigit() else None
+    held = in_memory(
+        {
+            "customers": rows("customers", [known]),
+            "consents": rows("consents", [said("granted", -9, purpose) for purpose in PURPOSES]),
+        }
+    )
+    assert why_not(held, "service") == (expected or None)
+    (asked,) = held.engine.to_pyarrow(population(ANYBODY, "service", held).ask(held, [AT])).to_pylist()
+    assert asked["excluded"] == (expected or None)
+    assert in_chinese(CHILD) == "可能未满14周岁"
+
+
+def test_a_year_of_birth_is_not_forgotten_when_a_later_profile_says_none() -> None:
+    since = datetime(2020, 1, 1)
+    first = {
+        "profile_id": "a",
+        "customer_id": "a",
+        "happened_at": since,
+        "known_at": since,
+        "birth_year": 2015,
+    }
+    later = first | {
+        "profile_id": "b",
+        "happened_at": since + HOUR,
+        "known_at": since + HOUR,
+        "birth_year": None,
+    }
+    consents = rows("consents", [said("granted", -9, purpose) for purpose in PURPOSES])
+    held = in_memory({"customers": rows("customers", [first, later]), "consents": consents})
+    assert why_not(held, "service") == CHILD
 
 
 def why_not_any(warehouse: Warehouse) -> set[str | None]:

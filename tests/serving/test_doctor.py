@@ -47,6 +47,7 @@ def test_a_fresh_deployment_is_fine_and_says_what_it_rests_on(deployment: Path) 
         "golden predictions",
         "nothing is due",
         "0 of 1,500 allow none",
+        "years of birth are known of",
     ):
         assert words in " ".join(told.stdout.split())
     assert deployment.is_dir()
