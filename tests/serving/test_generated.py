@@ -12,7 +12,11 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
-from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
+from schemathesis.specs.openapi.checks import (
+    ignored_auth,
+    negative_data_rejection,
+    positive_data_acceptance,
+)
 
 from serving.desk.desk import Desk
 from serving.edge.app import Edge
@@ -56,7 +60,10 @@ def test_every_answer_is_as_documented(
     @given(operation.as_strategy(generation_mode=mode))
     def ask(case: Any) -> None:
         # Asking without a token is test_askers'; and what is of the right form may still name a task that is not offered.
-        case.call_and_validate(headers={"authorization": f"Bearer {token}"}, excluded_checks=LEFT_OUT)
+        answer = case.call(headers={"authorization": f"Bearer {token}"})
+        # A list too long for its form can be too long to be read at all: 413 is no rejection to schemathesis.
+        too_large = [negative_data_rejection] if answer.status_code == 413 else []
+        case.validate_response(answer, excluded_checks=LEFT_OUT + too_large)
 
     try:
         ask()
