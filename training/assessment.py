@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from training.words import Words
 
-__all__ = ["MARKETING", "SERVICE", "Assessment"]
+__all__ = ["MARKETING", "SERVICE", "Assessment", "Fairness"]
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,16 @@ class Assessment:
     legal_basis: str
     retention_days: int
     risk: Words
+
+
+@dataclass(frozen=True)
+class Fairness:
+    """Limits that a task declares for groups of these segments: how far below that of everybody the share `found` may lie, and how far
+    `off` a promise may be on average, both as shares of one and both beyond chance."""
+
+    groups: tuple[str, ...]
+    found_behind: float = 0.15
+    off: float = 0.02
 
 
 MARKETING = Assessment(

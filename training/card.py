@@ -13,6 +13,7 @@ import numpy as np
 
 from features.certificate import Seal
 from features.consent import needed_for
+from training.assessment import Fairness
 from training.hazards import Hazards
 from training.model import Answers
 from training.worth import Worth
@@ -83,7 +84,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     figure is not believed, where it is not; `worth` what a contact costs and an outcome is worth, where the task says;
     `line_share` how much of the margin is the line's, the rest being the trees'; `legal_basis`, `retention_days` and `risk` are its
     task's assessment, `columns` those of the sources that its features read, `sensitive` why, of those among them;
-    `without_consents` why nobody's consent was looked at, where it was not."""
+    `fairness` what its task owes groups; `without_consents` why nobody's consent was looked at, where it was not."""
 
     task: str
     question: str
@@ -129,6 +130,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     risk: str = ""
     columns: list[str] = []
     sensitive: dict[str, str] = {}
+    fairness: Fairness | None = None
     without_consents: str = ""
 
     @property
@@ -187,10 +189,17 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
             f"risk            {self.risk or '-'}",
             f"columns         {', '.join(self.columns)}",
             f"sensitive       {', '.join(f'{name}: {why}' for name, why in self.sensitive.items()) or 'none'}",
+            f"owed to groups  {_owed(self.fairness)}",
             f"leaks           {self.certificate.finding if self.certificate else 'not certified'}",
             f"certificate     {self.certificate.digest if self.certificate else '-'}",
         ]
         return "\n".join(lines)
+
+
+def _owed(fairness: Fairness | None) -> str:
+    if fairness is None:
+        return "nothing declared"
+    return f"{', '.join(fairness.groups)}: found at most {fairness.found_behind} behind everybody, promised at most {fairness.off} off"
 
 
 def grade_cuts(probabilities: list[float], dated: datetime) -> GradeCuts:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from features.errors import NotTrainable
 from training.campaign import CAPACITY_SHARE, Campaign, gains_of
+from training.fairness import top_tenth
 from training.findings import LIFTS, Cell, Figures, Group, Report, best_rule
 from training.ranking import Lists, Promises, lists_of, promises_of
 from training.resampling import REPLICATES, Draws, draws_of, estimate
@@ -90,12 +91,14 @@ def grouped(report: Report, rows: pd.DataFrame, probability: np.ndarray, ranks: 
     """The report with figures by declared segment and by month of the test: of the model, and of the rule that is best
     overall. `rows` are the tested moments with their features, categories as text."""
     rule = {report.best_rule: ranks[report.best_rule]} if report.best_rule else {}
+    top = top_tenth(probability)
     segments = (
-        _group(segment.name, value, rows, inside, probability, rule)
+        _group(segment.name, value, rows, inside, probability, top, rule)
         for segment, value, inside in groups_of(rows)
     )
     months = (
-        _group("month", month, rows, inside, probability, rule) for month, inside in months_of(rows["as_of"])
+        _group("month", month, rows, inside, probability, top, rule)
+        for month, inside in months_of(rows["as_of"])
     )
     return replace(report, segments=tuple(segments), months=tuple(months))
 
@@ -122,10 +125,12 @@ def _group(
     rows: pd.DataFrame,
     inside: np.ndarray,
     probability: np.ndarray,
+    top: np.ndarray,
     rule: Mapping[str, np.ndarray],
 ) -> Group:
     came, promised = rows.loc[inside, "outcome"].to_numpy(dtype=np.float64), probability[inside]
-    made = Group(segment, value, len(came), int(came.sum()), float(promised.mean()), {})
+    listed, found = float(top[inside].mean()), float(top[inside] @ came / max(came.sum(), 1.0))
+    made = Group(segment, value, len(came), int(came.sum()), float(promised.mean()), listed, found, {})
     if not enough(made.rows, made.outcomes):
         return made
     draws = draws_of(rows.loc[inside, "customer_id"], REPLICATES_OF_A_GROUP)

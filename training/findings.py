@@ -44,14 +44,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Group:
-    """One group of a segment, or a month: the mean promise, the figures by scorer (the model and the best rule); none
-    where rows or outcomes are too few to judge."""
+    """One group of a segment, or a month: the mean promise, which shares of its moments, and of those with the outcome, the model's top
+    tenth of all holds, the figures by scorer (the model and the best rule); none where rows or outcomes are too few to judge."""
 
     segment: str
     value: str
     rows: int
     outcomes: int
     promised: float
+    listed: float
+    found: float
     scorers: Mapping[str, Figures]
 
 
@@ -143,6 +145,7 @@ class Report:
         if not group.scorers:
             return told | {"happened": TOO_FEW}
         shares = {"happened": group.outcomes / group.rows, "promised": group.promised}
+        shares |= {"listed": group.listed, "found": group.found}
         told |= {
             "outcomes": f"{group.outcomes:,}",
             **{name: f"{share:.1%}" for name, share in shares.items()},

@@ -1,6 +1,7 @@
 """The gates between a model and its customers: each a small function that says what it measured, what is allowed, and why.
 
-    must hold       a complete card, a lawful use, no leak, golden predictions, a better ranking than every rule, not behind the champion
+    must hold       a complete card, a lawful use, no leak, golden predictions, a better ranking than every rule, not behind the champion,
+                    what the task declared it owes groups
     should hold     tested later than it learned, ahead of the rules beyond chance, calibrated overall and by segment, a
                     top tenth that keeps
 
@@ -20,6 +21,7 @@ from features.feature_set import FEATURES
 from features.lawful import columns_read, undeclared
 from training.calibration import Calibration, calibration_of
 from training.card import Card
+from training.fairness import top_tenth, treated
 from training.history import PASSED, REFUSED, RESERVED, Finding
 from training.ranking import aucs, lifts, log_losses
 from training.resampling import Estimate, lead
@@ -149,7 +151,7 @@ def keeps_up(e: Evidence) -> Iterator[Finding]:
         words = e.unlike or e.unfit or "nothing serves yet"
         yield _finding("champion", "-", "not behind", not e.unlike, words)
         return
-    stay = _top(e.probability)[_top(e.served)].mean()
+    stay = top_tenth(e.probability)[top_tenth(e.served)].mean()
     for name, figure, sign in (("log loss", log_losses, -1), ("ROC AUC", aucs, 1)):
         pair = (e.probability, e.served) if sign > 0 else (e.served, e.probability)
         gain = lead(figure, e.rows, *pair)
@@ -210,6 +212,36 @@ def stable_top(e: Evidence) -> Iterator[Finding]:
     )
 
 
+def fair(e: Evidence) -> Iterator[Finding]:
+    """What the task declared: no group's members who act are found less often than everybody's, and none is promised too much or too
+    little, beyond the limits and beyond chance. Nothing is asked where nothing was declared."""
+    owed = e.card.fairness
+    if owed is None:
+        return
+    groups = list(treated(e.rows, e.probability, owed.groups))
+    if not groups:
+        yield Finding(
+            "groups", "-", "-", PASSED, f"no group of {', '.join(owed.groups)} is large enough to judge"
+        )
+        return
+    least = min(groups, key=lambda one: one.ahead.value)
+    words = (
+        f"of those who act the top tenth finds {least.found:.1%} in the group worst off, {least.segment} {least.value}, against everybody's "
+        f"by {_signed(least.ahead)}; {-owed.found_behind:+} allowed"
+    )
+    fine = least.ahead.high >= -owed.found_behind
+    yield _finding("groups found", f"{least.ahead.value:+.4f}", f"{-owed.found_behind:+}", fine, words)
+    worst = max(groups, key=lambda one: _beyond_nought(one.off))
+    words = f"promised less happened is {_signed(worst.off)} in the group farthest off, {worst.segment} {worst.value}; {owed.off} allowed"
+    yield _finding(
+        "groups promised",
+        f"{worst.off.value:+.4f}",
+        f"{owed.off}",
+        _beyond_nought(worst.off) <= owed.off,
+        words,
+    )
+
+
 GATES: tuple[Callable[[Evidence], Iterable[Finding]], ...] = (
     complete_card,
     lawful,
@@ -221,6 +253,7 @@ GATES: tuple[Callable[[Evidence], Iterable[Finding]], ...] = (
     calibrated,
     calibrated_in_segments,
     stable_top,
+    fair,
 )
 
 
@@ -246,10 +279,9 @@ def _segments(rows: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
             yield f"{segment.name} {value}", inside
 
 
-def _top(probability: np.ndarray) -> np.ndarray:
-    top = np.zeros(len(probability), dtype=bool)
-    top[np.argsort(-probability, kind="stable")[: max(len(probability) // 10, 1)]] = True
-    return top
+def _beyond_nought(e: Estimate) -> float:
+    """How far it is from nought at the least."""
+    return max(e.low, -e.high, 0.0)
 
 
 def _signed(e: Estimate) -> str:

@@ -1,7 +1,7 @@
 """The segments that figures are given for, declared once: the report shows them, the promotion gate judges by them.
 
-A segment is made of a feature that a deployment has; one that says the same about everybody is left out. Nothing
-sensitive is among them. Groups of too few rows or outcomes are named and not judged.
+A segment is made of a feature that a deployment has; one that says the same about everybody is left out. Sex and age are looked at
+only where a task says why it reads them. Groups of too few rows or outcomes are named and not judged.
 """
 
 from collections.abc import Callable, Iterator
@@ -39,6 +39,10 @@ def _whole(values: pd.Series) -> pd.Series:
     return values.astype("Int64").astype("string")
 
 
+def _decade(years: pd.Series) -> pd.Series:
+    return _whole(years // 10 * 10) + "s"
+
+
 def _new_or_old(days: pd.Series) -> pd.Series:
     found = (days <= NEW_OWNER_DAYS).map({True: "new (up to a year)", False: "old (more than a year)"})
     return found.astype("string").where(days.notna())
@@ -60,6 +64,8 @@ SEGMENTS: tuple[Segment, ...] = (
     Segment("region", ("region",), Words("region", "大区"), _as_said),
     Segment("lifecycle_stage", ("lifecycle_stage_name",), Words("lifecycle stage", "生命周期阶段"), _as_said),
     Segment("ownership", ("days_since_first_delivery",), Words("new or old owner", "新老车主"), _new_or_old),
+    Segment("sex", ("sex",), Words("sex", "性别"), _as_said),
+    Segment("age_band", ("birth_year",), Words("born in", "出生年代"), _decade),
     Segment("orders", ("orders_ever",), Words("orders so far", "累计订单"), _one_or_several),
 )
 

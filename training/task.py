@@ -22,7 +22,7 @@ from features.feature import Feature
 from features.feature_set import FEATURES, available
 from features.lawful import undeclared
 from features.warehouse import Warehouse
-from training.assessment import Assessment
+from training.assessment import Assessment, Fairness
 from training.campaign import CAPACITY_SHARE, Campaign
 from training.model import Answers
 from training.outcomes import Outcome
@@ -61,7 +61,8 @@ class Task:
 
     For the report: `who` is asked and what they `do` ("order within {days} days"); `capacity` customers can be called at a
     time (0: a tenth of those asked about); `worth` says what a call costs and an outcome is worth. For the law: `assessment`
-    without which no model of it is promoted, and why it reads `sensitive` columns ("customers.sex"), where it does."""
+    without which no model of it is promoted, why it reads `sensitive` columns ("customers.sex"), where it does, and what it owes groups
+    (`fairness`), where it declares that."""
 
     name: str
     question: str
@@ -80,6 +81,7 @@ class Task:
     worth: Worth | None = None
     assessment: Assessment | None = None
     sensitive: Mapping[str, str] = field(default_factory=dict)
+    fairness: Fairness | None = None
 
     def __post_init__(self) -> None:
         if not self.horizons_days or list(self.horizons_days) != sorted(set(self.horizons_days)):

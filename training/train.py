@@ -226,6 +226,7 @@ def _card(
         risk=task.assessment.risk.en if task.assessment else "",
         columns=columns_read(data.features),
         sensitive={name: why for name, why in task.sensitive.items() if name in columns_read(data.features)},
+        fairness=task.fairness,
         without_consents=data.without_consents,
     )
 
