@@ -40,7 +40,7 @@ __all__ = [
 
 Action = Literal[
     "score", "score-run", "list", "what-if", "explanation", "history", "export", "consent", "decision", "erasure", "promotion", "rollback",
-    "configuration", "login-failed", "retention",
+    "configuration", "login-failed", "retention", "alarm",
 ]  # fmt: skip
 CHAIN, ANCHOR = ".chain", ".anchor"
 MOST_BYTES = 256 << 20  # of a chain

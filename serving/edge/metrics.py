@@ -13,7 +13,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 from prometheus_client.registry import REGISTRY
 
-__all__ = ["count_answer", "drift", "exposition", "model_serves", "refused", "swap_refused", "took"]
+__all__ = ["alarm", "count_answer", "drift", "exposition", "model_serves", "refused", "swap_refused", "took"]
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _LATENCY = Histogram(
@@ -24,6 +24,7 @@ _LATENCY = Histogram(
 )
 _SCORES = Counter("propensity_scores", "Scores given, by grade; or why there was none.", ["task", "grade"])
 _REFUSED = Counter("propensity_refused", "Requests that were refused, by reason.", ["reason"])
+_ALARMS = Counter("propensity_alarms", "Tokens that gather scores or feel a model out.", ["kind"])
 _TRAINED = Gauge(
     "propensity_model_trained_through_timestamp_seconds",
     "End of the last outcome window that the serving model learned from.",
@@ -47,6 +48,10 @@ def took(route: str, status: int, seconds: float) -> None:
 
 def refused(reason: str) -> None:
     _REFUSED.labels(reason).inc()
+
+
+def alarm(kind: str) -> None:
+    _ALARMS.labels(kind).inc()
 
 
 def count_answer(answer: Any) -> None:

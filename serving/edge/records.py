@@ -3,6 +3,7 @@
 An answer about models only (tasks, cards, the catalogue) speaks of nobody and is not recorded.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,10 +18,14 @@ from serving.contract.explanation import Explanation
 from serving.contract.lists import ListAnswer
 from serving.contract.people import History
 from serving.contract.scores import ScoresAnswer
+from serving.edge import metrics
+from serving.edge.gathering import Gathering
 
 __all__ = ["Records"]
 
 MOST_FAILURES_A_SECOND = 20
+
+log = logging.getLogger(__name__)
 
 
 class Records:
@@ -29,6 +34,7 @@ class Records:
     def __init__(self, trail: Trail, pseudonyms: Pseudonyms) -> None:
         self.trail, self.pseudonyms = trail, pseudonyms
         self._failures = _Throttle(MOST_FAILURES_A_SECOND)
+        self._gathering = Gathering()
 
     @classmethod
     def open(cls) -> "Records":
@@ -39,6 +45,7 @@ class Records:
         if (told := TOLD.get(type(answer))) is None:
             return
         action, models, customers, result = told(answer)
+        subjects = self.pseudonyms.all(customers)
         self.trail.note(
             Entry(
                 who=call.asker,
@@ -46,10 +53,14 @@ class Records:
                 purpose=", ".join(sorted({purposes.get(task, "unknown") for task in models}))
                 or "none stated",
                 result=result,
-                subjects=self.pseudonyms.all(customers),
+                subjects=subjects,
                 models=models,
             )
         )
+        for kind, count in self._gathering.noticed(call.asker, subjects).items():
+            metrics.alarm(kind)
+            log.warning("alarm: a token %s; the audit trail says whose and about whom", kind)
+            self.trail.note(Entry(who=call.asker, action="alarm", purpose="none", result=kind, count=count))
 
     def not_let_in(self) -> None:
         """Record an attempt with a wrong token or none. Beyond so many a second they are counted by the next record, so

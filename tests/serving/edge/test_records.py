@@ -62,6 +62,18 @@ def test_a_question_about_customers_is_one_record_that_names_nobody(asked_edge: 
     assert b"nobody" not in written
 
 
+def test_an_alarm_is_one_record_more_and_counted(asked_edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROPENSITY_ALARM_TIMES_PER_HOUR", "3")
+    asked_edge.records = Records(Trail(CHAINS, ANCHORS), Pseudonyms.open(Path("pseudonym.key")))
+    for _ in range(6):
+        assert asking(asked_edge).post("/v1/scores", json={"customer_ids": ["C00001"]}).status_code == 200
+    told = [record.entry for record in noted()]
+    (alarm,) = (entry for entry in told if entry.action == "alarm")
+    assert (alarm.who, alarm.result, alarm.count, alarm.subjects) == ("development", "feels out", 4, ())
+    assert len(told) == 7
+    assert 'propensity_alarms_total{kind="feels out"}' in asking(asked_edge).get("/metrics").text
+
+
 def test_a_question_about_models_or_one_refused_is_no_record_of_a_customer(asked_edge: Edge) -> None:
     assert asking(asked_edge).get("/v1/tasks").status_code == 200
     assert asking(asked_edge).post("/v1/scores", json={"customer_ids": []}).status_code == 422
