@@ -151,6 +151,15 @@ def purposes(here: _Here, _: datetime) -> Said:
         yield WRONG if missing else FINE, words
 
 
+def groups(here: _Here, _: datetime) -> Said:
+    owed = {card.task: card.fairness for card in (champion.loaded.card for champion in here.champions)}
+    for task, limits in owed.items():
+        if limits is not None:
+            yield FINE, f"{task}: promoted within the limits declared for {', '.join(limits.groups)}"
+    if silent := sorted(task for task, limits in owed.items() if limits is None):
+        yield OPEN, f"no limits are declared for {', '.join(silent)}; the report shows what groups get"
+
+
 def sensitive(here: _Here, _: datetime) -> Said:
     used = {name: why for champion in here.champions for name, why in champion.loaded.card.sensitive.items()}
     for name, why in used.items():
@@ -301,6 +310,7 @@ LOOKS: dict[str, Callable[[_Here, datetime], Said]] = {
     "consent": consents,
     "told since": told,
     "purposes": purposes,
+    "groups": groups,
     "sensitive columns": sensitive,
     "children": children,
     "features": features,

@@ -48,6 +48,7 @@ def test_a_fresh_deployment_is_fine_and_says_what_it_rests_on(deployment: Path) 
         "nothing is due",
         "0 of 1,500 allow none",
         "years of birth are known of",
+        "no limits are declared for churn, purchase_intent",
     ):
         assert words in " ".join(told.stdout.split())
     assert deployment.is_dir()
