@@ -64,8 +64,9 @@ SAID = {
     "other": ("the consent for {} is no yes", "其表态不构成用于{}的同意"),
 }
 CHILD = "may be under 14"
-NO_CONSENT = {en.format(use): zh.format(use_zh) for en, zh in SAID.values() for use, use_zh in USES.values()}
-NO_CONSENT[CHILD] = "可能未满14周岁"
+NO_CONSENT = {CHILD: "可能未满14周岁"} | {
+    en.format(use): zh.format(use_zh) for en, zh in SAID.values() for use, use_zh in USES.values()
+}
 """Every reason that is about consent, in English and in Chinese."""
 
 

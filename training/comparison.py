@@ -12,7 +12,7 @@ import pandas as pd
 
 from features.errors import NotTrainable
 from training.campaign import CAPACITY_SHARE, Campaign, gains_of
-from training.fairness import top_tenth
+from training.fairness import shares, top_tenth
 from training.findings import LIFTS, Cell, Figures, Group, Report, best_rule
 from training.ranking import Lists, Promises, lists_of, promises_of
 from training.resampling import REPLICATES, Draws, draws_of, estimate
@@ -129,8 +129,8 @@ def _group(
     rule: Mapping[str, np.ndarray],
 ) -> Group:
     came, promised = rows.loc[inside, "outcome"].to_numpy(dtype=np.float64), probability[inside]
-    listed, found = float(top[inside].mean()), float(top[inside] @ came / max(came.sum(), 1.0))
-    made = Group(segment, value, len(came), int(came.sum()), float(promised.mean()), listed, found, {})
+    share = shares(top[inside], came)
+    made = Group(segment, value, len(came), int(came.sum()), float(promised.mean()), *share, {})
     if not enough(made.rows, made.outcomes):
         return made
     draws = draws_of(rows.loc[inside, "customer_id"], REPLICATES_OF_A_GROUP)

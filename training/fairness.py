@@ -18,7 +18,7 @@ import pandas as pd
 from training.resampling import Estimate, draws_of, estimate
 from training.segments import enough, groups_of
 
-__all__ = ["Treated", "top_tenth", "treated"]
+__all__ = ["Treated", "shares", "top_tenth", "treated"]
 
 
 @dataclass(frozen=True)
@@ -36,19 +36,24 @@ class Treated:
 def treated(rows: pd.DataFrame, probability: np.ndarray, segments: Sequence[str]) -> Iterator[Treated]:
     """Every group of these segments that is large enough to judge. `rows` (customer_id, outcome) hold the features, categories as
     text."""
-    came, top = rows["outcome"].to_numpy(dtype=np.float64), top_tenth(probability).astype(np.float64)
+    came, top = rows["outcome"].to_numpy(dtype=np.float64), top_tenth(probability)
     draws = draws_of(rows["customer_id"])
     of_all = draws.sums(np.stack([came, came * top], axis=1))
     for segment, value, inside in groups_of(rows):
         if segment.name in segments and enough(int(inside.sum()), int(came[inside].sum())):
             here = inside.astype(np.float64)
             columns = (here, here * came, here * came * top, here * probability)
-            size, acted, found, promised = draws.sums(np.stack(columns, axis=1)).T
+            size, acted, hits, promised = draws.sums(np.stack(columns, axis=1)).T
             with np.errstate(invalid="ignore", divide="ignore"):  # a draw may hold nobody who acts
-                ahead = estimate(found / acted - of_all[:, 1] / of_all[:, 0])
+                ahead = estimate(hits / acted - of_all[:, 1] / of_all[:, 0])
                 off = estimate((promised - acted) / size)
-            listed = float(top[inside].mean())
-            yield Treated(segment.name, value, listed, float(found[0] / acted[0]), ahead, off)
+            yield Treated(segment.name, value, *shares(top[inside], came[inside]), ahead, off)
+
+
+def shares(top: np.ndarray, came: np.ndarray) -> tuple[float, float]:
+    """Of a group's rows, given which are at the top and which have the outcome (0/1): the shares `listed` and `found`, the latter nought
+    where none has it."""
+    return float(top.mean()), float(top @ came / max(came.sum(), 1.0))
 
 
 def top_tenth(probability: np.ndarray) -> np.ndarray:

@@ -224,7 +224,7 @@ def fair(e: Evidence) -> Iterator[Finding]:
             "groups", "-", "-", PASSED, f"no group of {', '.join(owed.groups)} is large enough to judge"
         )
         return
-    least = min(groups, key=lambda one: one.ahead.value)
+    least = min(groups, key=lambda one: one.ahead.high)
     words = (
         f"of those who act the top tenth finds {least.found:.1%} in the group worst off, {least.segment} {least.value}, against everybody's "
         f"by {_signed(least.ahead)}; {-owed.found_behind:+} allowed"

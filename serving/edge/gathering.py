@@ -4,7 +4,8 @@
     feels out   asked again and again about one customer within an hour (what would have to change for another score)
 
 A quota bounds what somebody gets in a minute and an alarm says what they come to in a day; it stops nobody, for it may be a new
-campaign. Counted by worker, told once a day for each asker and kind, kept in memory: the audit trail has it whole.
+campaign. Counted by worker, told once a day for each asker and kind, kept in memory: the audit trail has it whole. Of customers only those
+asked about most often are held (Misra and Gries 1982), so that memory is bounded whatever is asked.
 """
 
 import os
@@ -17,6 +18,7 @@ __all__ = ["Gathering"]
 
 HOUR_S, DAY_S = 3_600.0, 86_400.0
 CUSTOMERS_A_DAY, TIMES_AN_HOUR = 100_000, 200
+MOST_HELD = 20_000
 FEW = 3  # customers of a question that may be one of many about the same
 
 
@@ -66,4 +68,7 @@ class Gathering:
             self._felt_since = now
         for one in subjects:
             self._felt[asker, one] += 1
-        return max(self._felt[asker, one] for one in subjects)
+        times = max(self._felt[asker, one] for one in subjects)
+        while len(self._felt) > MOST_HELD:
+            self._felt = Counter({one: count - 1 for one, count in self._felt.items() if count > 1})
+        return times

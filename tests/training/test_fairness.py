@@ -67,6 +67,21 @@ def test_a_group_that_is_passed_over_or_promised_wrongly_refuses_where_that_was_
     assert set(verdicts(owing(passed_over, wide), "fair").values()) == {"passed"}
 
 
+def test_a_small_group_that_may_be_behind_by_chance_hides_none_that_is_behind_beyond_it() -> None:
+    """North is few and by value the last, but within chance; south is many and beyond it."""
+    chance, few = np.random.default_rng(3), 300
+    e = evidence(9000)
+    north, south = np.arange(9000) < few, (np.arange(9000) >= few) & (np.arange(9000) < 5000)
+    rows = e.rows.assign(region=np.select([north, south], ["north", "south"], "east"))
+    lower = np.where(south, e.probability * 0.6, e.probability)
+    lower = np.where(north, np.where(chance.random(9000) < 0.8, 0.0, e.probability), lower)
+    worse = replace(owing(e, Fairness(("region",), found_behind=0.14, off=1.0)), rows=rows, probability=lower)
+    groups = {one.value: one for one in treated(rows, lower, ["region"])}
+    assert groups["north"].ahead.value < groups["south"].ahead.value
+    assert groups["south"].ahead.high < -0.14 < groups["north"].ahead.high
+    assert verdicts(worse, "fair")["groups found"] == "refused"
+
+
 def test_what_chance_alone_does_is_not_refused() -> None:
     """True promises, groups by lot: a limit of nothing at all holds in most of many tests."""
     refused = 0

@@ -2,6 +2,7 @@
 
 import pytest
 
+from serving.edge import gathering
 from serving.edge.gathering import DAY_S, HOUR_S, Gathering
 
 
@@ -48,6 +49,19 @@ def test_who_feels_a_model_out_is_told_of(clock: Clock) -> None:
     told = [watch.noticed("curious", ["somebody"]) for _ in range(25)]
     assert [n for n, one in enumerate(told) if one] == [20]
     assert told[20] == {"feels out": 21}
+
+
+def test_memory_is_bounded_and_whoever_is_asked_about_most_is_still_noticed(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gathering, "MOST_HELD", 50)
+    watch = Gathering(clock)
+    told = []
+    for n in range(300):
+        told.append(watch.noticed("curious", ["somebody"]))
+        assert watch.noticed("crm", [f"customer {n}"]) == {}
+        assert len(watch._felt) <= 50
+    assert [one for one in told if one] == [{"feels out": 21}]
 
 
 def test_askers_customers_and_hours_are_apart(clock: Clock) -> None:
