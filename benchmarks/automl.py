@@ -8,7 +8,7 @@ two ways tried its better one (cross-validation by customer over both parts: CDN
 Several runs differ in both seeds. A row's loss is its mean over the runs, and the difference of the two has an interval
 by customers drawn again: "worse" means that the whole interval lies above zero.
 
-    pip install 'car-propensity[bench]'  then  make bench-automl
+    make bench-automl
     python -m benchmarks.automl journey carmaker        only these worlds; CDNOW takes most of the time
 """
 
@@ -22,6 +22,7 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 import typer
+from flaml import AutoML
 from rich.console import Console
 from rich.table import Table
 
@@ -42,7 +43,6 @@ from worlds import cdnow, journey
 WORLDS = ["cdnow", "journey", "carmaker"]
 TIMES_OURS = 15  # half as much again as the tenth that is to be shown: the shares of a busy machine vary
 LEARNERS = ["lgbm", "xgboost", "xgb_limitdepth", "rf", "extra_tree", "lrl1"]
-MISSING = "FLAML is not installed, it is needed for this benchmark alone: pip install 'car-propensity[bench]'"
 TITLES = ("rows tested", "log loss, ours", "FLAML's", "ours less FLAML's (95 %)", "ROC AUC, ours", "FLAML's",
           "processor, ours/theirs", "clock, ours/theirs", "its choice", "verdict")  # fmt: skip
 
@@ -77,11 +77,11 @@ def main(
     seconds: Annotated[float, typer.Option(help="FLAML gets these at least, whatever ours takes")] = 60,
     customers: Annotated[int, typer.Option(help="of the invented carmaker")] = 8_000,
 ) -> None:
-    automl, worlds = _flaml(), worlds or WORLDS
+    worlds = worlds or WORLDS
     with TemporaryDirectory() as scratch:
         found = []
         for case in cases(Path(scratch), customers, worlds):
-            found.append(measured(case, automl, runs, seconds))
+            found.append(measured(case, runs, seconds))
             print(*found[-1]["shown"], sep="  ", flush=True)
     table = Table(*("task", *TITLES), title=f"Ours against FLAML out of time, {runs} runs of each")
     for row in found:
@@ -113,12 +113,12 @@ def cut(world: str, name: str, warehouse: Warehouse, planned: Plan | None = None
     return Case(f"{world} {name}", task, data, parts)
 
 
-def measured(case: Case, automl: Callable[[], Any], runs: int, seconds: float) -> dict[str, Any]:
+def measured(case: Case, runs: int, seconds: float) -> dict[str, Any]:
     """Ours and theirs, run by run, and the difference of their losses with its interval."""
     pairs = []
     for seed in range(1, runs + 1):
         our = ours(case, seed)
-        pairs.append((our, theirs(case, automl(), seed, max(seconds, TIMES_OURS * our.clock))))
+        pairs.append((our, theirs(case, AutoML(), seed, max(seconds, TIMES_OURS * our.clock))))
     test = case.parts.test
     came = test["outcome"].to_numpy(dtype=np.float64)
     losses = [np.mean([_losses(pair[n], came) for pair in pairs], axis=0) for n in (0, 1)]
@@ -188,15 +188,6 @@ def _told(e: Estimate) -> str:
 
 def _verdict(e: Estimate) -> str:
     return "worse" if e.low > 0 else "better" if e.high < 0 else "no difference beyond chance"
-
-
-def _flaml() -> Callable[[], Any]:
-    try:
-        from flaml import AutoML  # noqa: PLC0415 - an extra that only this benchmark needs
-    except ImportError:
-        raise SystemExit(MISSING) from None
-    made: Callable[[], Any] = AutoML
-    return made
 
 
 if __name__ == "__main__":

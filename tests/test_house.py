@@ -202,8 +202,3 @@ def test_what_is_exported_exists(file: Path) -> None:
 def test_no_vague_names() -> None:
     vague = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "base"}
     assert not [file for file in FILES if file.stem in vague]
-
-
-def test_constraints_name_versions_and_no_addresses() -> None:
-    for line in (ROOT / "constraints.txt").read_text().splitlines():
-        assert re.match(r"^[a-z0-9._-]+==[^/\s]+( ; .*)?$", line), line

@@ -1,7 +1,9 @@
 """What is installed is what was meant: floors and why, one bill of materials, no code in data."""
 
 import ast
+import os
 import re
+import subprocess
 import sys
 import sysconfig
 import tomllib
@@ -40,10 +42,17 @@ def declared() -> dict[str, Requirement]:
     return {canonicalize_name(found.name): found for found in map(Requirement, lines)}
 
 
-def pinned() -> dict[str, list[Version]]:
+PINNED = re.compile(
+    r"^([a-z0-9._-]+)==([^\s;]+)(?: ; [^\\]+?)?((?: \\\n    --hash=sha256:[0-9a-f]{64})+)\n", re.MULTILINE
+)
+LISTS = ("constraints.txt", "serving/requirements.txt", "worlds/data-packages.txt")
+# What stands in an environment before anything of ours is installed, and ourselves.
+BEFORE = {"pip", "setuptools", "car-propensity"}
+
+
+def pinned(file: str = "constraints.txt") -> dict[str, list[Version]]:
     found: dict[str, list[Version]] = {}
-    for line in (ROOT / "constraints.txt").read_text().splitlines():
-        name, _, version = line.partition(";")[0].strip().partition("==")
+    for name, version, _ in PINNED.findall((ROOT / file).read_text()):
         found.setdefault(canonicalize_name(name), []).append(Version(version))
     return found
 
@@ -75,10 +84,43 @@ def test_every_dependency_has_a_floor() -> None:
         ), name
 
 
-def test_every_installed_package_of_ours_is_pinned() -> None:
-    versions, wanted = pinned(), {name for name in declared() if name != "car-propensity"}
-    for name in wanted & {canonicalize_name(one.name) for one in distributions()}:
-        assert name in versions, f"{name}: run `make constraints`"
+@pytest.mark.parametrize("file", LISTS)
+def test_what_is_pinned_has_hashes_and_names_no_address(file: str) -> None:
+    said = (ROOT / file).read_text()
+    assert PINNED.sub("", said) == "", "nothing else stands there"
+    assert len(pinned(file)) >= 3
+
+
+def test_every_installed_package_is_pinned() -> None:
+    versions = pinned() | pinned("worlds/data-packages.txt")
+    for one in distributions():
+        name = canonicalize_name(one.name)
+        if name not in BEFORE:
+            assert Version(one.version) in versions.get(name, []), f"{name}: run `make constraints`"
+
+
+def test_the_image_has_the_versions_of_our_tests() -> None:
+    versions = pinned()
+    for name, those in pinned("serving/requirements.txt").items():
+        assert set(those) <= set(versions[name]), f"{name}: run `make constraints`"
+
+
+def test_only_files_whose_hash_is_known_are_installed() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    installs = re.findall(r"(?:\$\$install|pip install -q) ([^&|\n]+-(?:r|e) [^&|\n]*)", makefile)
+    assert len(installs) == 4
+    for words in installs:
+        assert "--require-hashes" in words or words.strip() == "--no-deps --no-build-isolation -e .", words
+
+
+@pytest.mark.slow
+def test_the_question_for_advisories_fails_when_nobody_answers() -> None:
+    nowhere = os.environ | {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
+    asked = subprocess.run(
+        ["make", "-s", "advisories"], cwd=ROOT, env=nowhere, capture_output=True, text=True, check=False
+    )
+    assert asked.returncode != 0
+    assert "No known vulnerabilities" not in asked.stdout + asked.stderr
 
 
 def test_nothing_runs_at_every_start_of_python_but_what_is_known() -> None:
