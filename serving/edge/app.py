@@ -23,6 +23,7 @@ from serving.edge.door import Door
 from serving.edge.line import Line
 from serving.edge.problem import Problem
 from serving.edge.records import Records
+from serving.edge.rounding import encoded
 from serving.edge.strict import decoded, parameters
 from serving.edge.system import SYSTEM, Reply, System
 from serving.edge.table import Paths
@@ -121,7 +122,7 @@ class Edge:
         if wait_s := asker.spend(customers):
             retry = {"retry-after": str(int(wait_s) + 1)}
             raise Problem(429, "the quota of customers a minute is used up", headers=retry, reason="quota")
-        call = Call(asker.name, asker.tasks)
+        call = Call(asker.name, asker.tasks, asker.decimals)
         line = self.long if row.heavy or customers > FEW_CUSTOMERS else self.quick
         made = await line.answer(lambda: self._made(row, asked, call), gone=lambda: _hung_up(receive))
         return Reply(made, JSON)
@@ -153,7 +154,7 @@ class Edge:
             if self.records:
                 self.records.answered(answer, call, self.desk.purposes)
             metrics.count_answer(answer)
-            return msgspec.json.encode(answer)
+            return encoded(answer, call.decimals)
         except Refused as refused:
             errors = [(refused.pointer, refused.detail)] if refused.status == 422 else []
             again = {"retry-after": "2"} if refused.status == 503 else None

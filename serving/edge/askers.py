@@ -45,24 +45,31 @@ class Closed(PropensityError):
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
-    """A token as it is kept. `tasks` empty: all of them; `expires` and `made` are instants in UTC."""
+    """A token as it is kept. `tasks` empty: all of them; `decimals` of its answers None: all; `expires` and `made` are instants
+    in UTC."""
 
     name: str
     role: Role
     sha256: str
     tasks: tuple[str, ...] = ()
     customers_per_minute: int = QUOTA
+    decimals: int | None = None
     made: datetime
     expires: datetime
 
 
 class Asker:
-    """Who was let in, and for what (`tasks` None: all). `spend` counts the customers asked about against a minute's quota, refilled steadily."""
+    """Who was let in, for what (`tasks` None: all), and told with how many decimals (None: all). `spend` counts the customers asked about against a minute's quota, refilled steadily."""
 
     def __init__(
-        self, name: str, roles: Iterable[Role], tasks: Iterable[str] = (), customers_per_minute: float = 1e9
+        self,
+        name: str,
+        roles: Iterable[Role],
+        tasks: Iterable[str] = (),
+        customers_per_minute: float = 1e9,
+        decimals: int | None = None,
     ) -> None:
-        self.name, self.roles = name, frozenset(roles)
+        self.name, self.roles, self.decimals = name, frozenset(roles), decimals
         self.tasks = frozenset(tasks) or None
         self._most = self._left = customers_per_minute
         self._filled = time.monotonic()
@@ -121,7 +128,8 @@ class TokenFile:
         self._seen = seen
 
     def _made(self, stored: Stored) -> Asker:
-        return Asker(stored.name, [stored.role], stored.tasks, stored.customers_per_minute / self._shares)
+        quota = stored.customers_per_minute / self._shares
+        return Asker(stored.name, [stored.role], stored.tasks, quota, stored.decimals)
 
 
 def token_file() -> Path:
@@ -183,6 +191,10 @@ def make(
     role: Annotated[str, typer.Option(help=", ".join(ROLES))] = "crm",
     tasks: Annotated[str, typer.Option(help="tasks it may ask about, with commas; default: all")] = "",
     customers_per_minute: Annotated[int, typer.Option(min=1, help="quota over all workers")] = QUOTA,
+    decimals: Annotated[
+        int | None,
+        typer.Option(min=1, max=15, help="of the numbers in answers; 4 for those outside; default: all"),
+    ] = None,
     days: Annotated[int, typer.Option(min=1, max=3_650, help="how long it holds")] = 365,
 ) -> None:
     """Make a token and print it, once."""
@@ -198,6 +210,7 @@ def make(
         sha256=sha256(token.encode()).hexdigest(),
         tasks=tuple(filter(None, tasks.split(","))),
         customers_per_minute=customers_per_minute,
+        decimals=decimals,
         made=now,
         expires=now + timedelta(days=days),
     )
@@ -210,8 +223,9 @@ def list_() -> None:
     """Who has a token, for what and until when."""
     for token in read(token_file()):
         tasks = ", ".join(token.tasks) or "all tasks"
+        told = "" if token.decimals is None else f", told with {token.decimals} decimals"
         print(
-            f"{token.name}: {token.role}, {tasks}, {token.customers_per_minute:,} customers a minute, "
+            f"{token.name}: {token.role}, {tasks}, {token.customers_per_minute:,} customers a minute{told}, "
             f"until {token.expires:%Y-%m-%d}"
         )
 

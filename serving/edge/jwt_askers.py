@@ -5,7 +5,7 @@
     PROPENSITY_JWT_AUDIENCE  the `aud` that counts
 
 Algorithms are pinned by the key and never taken from the token; `exp`, `aud` and `iss` must be there. The claim `role` names
-one of our roles, `tasks` (a list) the tasks it may ask about; `sub` is the asker's name.
+one of our roles, `tasks` (a list) the tasks it may ask about, `decimals` how many its answers have; `sub` is the asker's name.
 """
 
 import json
@@ -40,7 +40,7 @@ class KeySet:
         if "://" in source and not source.startswith("https://"):
             raise Unsafe("PROPENSITY_JWKS must be a file or an https address")
         self.source, self.issuer, self.audience, self._shares = source, issuer, audience, shares
-        self._askers: dict[tuple[str, str, tuple[str, ...]], Asker] = {}
+        self._askers: dict[tuple[str, str, tuple[str, ...], int | None], Asker] = {}
         self._keys = self._fetched()
         self._due = time.monotonic() + RENEWED_S
 
@@ -80,10 +80,13 @@ class KeySet:
             return None
         if "tasks" in claims and not tasks:
             return None
-        known = (str(claims["sub"]), str(role), tuple(tasks))
+        decimals = claims.get("decimals")
+        if "decimals" in claims and (type(decimals) is not int or not 1 <= decimals <= 15):
+            return None
+        known = (str(claims["sub"]), str(role), tuple(tasks), decimals)
         if known not in self._askers and len(self._askers) >= MOST_ASKERS:
             self._askers.clear()
-        return self._askers.setdefault(known, Asker(known[0], [role], tasks, QUOTA / self._shares))
+        return self._askers.setdefault(known, Asker(known[0], [role], tasks, QUOTA / self._shares, decimals))
 
     def _fetched(self) -> dict[str, jwt.PyJWK]:
         if self.source.startswith("https://"):
