@@ -19,13 +19,14 @@ from features.sources import CANONICAL
 __all__ = ["LoadReport", "report_of"]
 
 FATES = ("read", "loaded", "delivered twice", "corrections", "rejected")
+SELDOM = ("erased", "of cars that have gone")
 WIDTH = 150
 ORDER = list(CANONICAL)
 
 
 @dataclass(frozen=True)
 class LoadReport:
-    """Per source what became of its rows (`FATES`) and until when it is complete; and the findings of all checks.
+    """Per source what became of its rows (`FATES`, and `SELDOM` where there are such) and until when it is complete; and the findings of all checks.
 
     Printed, it shows what needs a look; `in_full` shows every check.
     """
@@ -47,12 +48,13 @@ class LoadReport:
 
     def _sources(self) -> Table:
         table = Table("source", box=None, pad_edge=False)
-        for title in (*FATES, "newest", "complete until"):
+        fates = (*FATES, *(fate for fate in SELDOM if any(fate in row for row in self.counts.values())))
+        for title in (*fates, "newest", "complete until"):
             table.add_column(title, justify="right")
         for name, row in self.counts.items():
             newest = (self.newest.get(name) or "-").replace("T", " ")
             until = f"{self.complete_until[name]:%Y-%m-%d %H:%M}"
-            table.add_row(name, *(f"{row[fate]:,}" for fate in FATES), newest, until)
+            table.add_row(name, *(f"{row.get(fate, 0):,}" for fate in fates), newest, until)
         return table
 
 

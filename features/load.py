@@ -6,7 +6,8 @@
 A load is written beside the earlier ones and becomes visible when the pointer moves; a refused load leaves
 its list of rejects and its findings and changes nothing. Rows delivered twice are dropped and counted; a known key
 with other values and a later `known_at` is a correction, and with the same `known_at` a contradiction, rejected whole. Rows of
-those who were erased (`serving.privacy`) are dropped and counted, whatever file they come in.
+those who were erased (`serving.privacy`) are dropped and counted, whatever file they come in, and so is what was done with cars that
+have long gone (`features.former_owners`).
 
     python -m features.load --from INCOMING --to var/warehouse
     python -m features.load --report
@@ -31,6 +32,7 @@ from features.contract import check_columns
 from features.delivery import Delivery, Opened, deliveries_in
 from features.delivery_report import LoadReport, report_of
 from features.errors import BadData
+from features.former_owners import drop_theirs, kept_since, remember_gone
 from features.home import warehouse_address
 from features.intake import MEMORY, SCRATCH, Intake, workbench
 from features.maturity import check_ledger, ledger
@@ -87,7 +89,9 @@ def load(
         }
         facts["complete_until"] = {source: complete_until[source].isoformat() for source in opened}
         with workbench(staging, memory) as engine:
-            facts |= _write_all(engine, opened, staging, delivered_at)
+            facts |= _write_all(
+                engine, opened, staging, delivered_at, kept_since(complete_until[s] for s in opened)
+            )
             _stop_on_rejects(engine, facts["counts"], max_reject_share, warehouse / f"rejects-{name}.parquet")
         found = findings(
             facts["profiles"],
@@ -131,8 +135,10 @@ def _write_all(
     opened: Mapping[str, list[tuple[Delivery, Opened]]],
     staging: Path,
     delivered_at: datetime,
+    since: datetime,
 ) -> dict[str, Any]:
-    """Take in and write source after source; returns counts and profiles of each and one digest of all."""
+    """Take in and write source after source; returns counts and profiles of each and one digest of all. From `since` on
+    everything is kept."""
     counts: dict[str, dict[str, int]] = {}
     profiles: dict[str, Profile] = {}
     digest = hashlib.sha256()
@@ -142,7 +148,11 @@ def _write_all(
         intake.take(some, delivered_at)
         erased = intake.forget(taken.erased) if taken.anybody_erased else 0
         intake.judge()
-        counts[name] = intake.counts() | ({"erased": erased} if erased else {})
+        if name == "vehicles":
+            remember_gone(engine, since)
+        gone = drop_theirs(engine, intake.source) if "vehicles" in opened else 0
+        dropped = {"erased": erased, "of cars that have gone": gone}
+        counts[name] = intake.counts() | {why: rows for why, rows in dropped.items() if rows}
         total = counts[name]["loaded"]
         blocks = followed(intake.rows(), f"writing {name}", total, len)
         content = write_parts(blocks, intake.source.arrow_schema, staging / name)

@@ -25,6 +25,7 @@ from features.command import run
 from features.consent import BASIS, CHILD, SOURCE, needed_for
 from features.errors import NoWarehouse, PropensityError
 from features.feature_set import named
+from features.former_owners import KEPT, rows_of_cars_gone
 from features.home import (
     anchors_folder,
     audit_folder,
@@ -207,6 +208,15 @@ def children(here: _Here, _: datetime) -> Said:
     yield FINE if count["told"] else OPEN, words
 
 
+def former_owners(here: _Here, _: datetime) -> Said:
+    rows = rows_of_cars_gone(here.warehouse)
+    words = f"{rows:,} visits and charges of cars that went more than {KEPT.days:,} days ago"
+    yield (
+        FINE if not rows else OPEN,
+        words + ("" if not rows else ": a load drops them; who fills this warehouse must"),
+    )
+
+
 def models(here: _Here, _: datetime) -> Said:
     for champion in here.champions:
         champion.loaded.self_test()
@@ -313,6 +323,7 @@ LOOKS: dict[str, Callable[[_Here, datetime], Said]] = {
     "groups": groups,
     "sensitive columns": sensitive,
     "children": children,
+    "former owners": former_owners,
     "features": features,
     "models": models,
     "keys": keys,

@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from features.errors import NotTrainable, OpenWindow
+from features.former_owners import kept_since
 from features.warehouse import Warehouse
 from training.task import Task
 
@@ -118,7 +119,8 @@ def plan(
     last = test_at or until or task.latest_closed(warehouse)
     task.require_closed([last], warehouse)
     first = begin(task, warehouse)
-    long, short = (first + timedelta(days=days) for days in HISTORY_DAYS)
+    whole = kept_since(warehouse.complete_until.values())
+    long, short = (max(first + timedelta(days=days), whole) for days in HISTORY_DAYS)
     calendar = _Calendar(_occasions(task, warehouse, short, last))
     if not calendar.back(last, short):
         raise OpenWindow(
