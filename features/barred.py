@@ -9,7 +9,6 @@ collected for another purpose is withheld, for that purpose, from the features o
 """
 
 import hashlib
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -26,6 +25,8 @@ from features.bulk import rows_of
 from features.cohorts import COHORTS, everyone, excluded_column
 from features.consent import BASIS, CONSENTS, consents_of, needed_for, words_for
 from features.feature import Feature
+from features.ids import after as behind
+from features.ids import before
 from features.planner import sources_of
 from features.sources import CANONICAL
 from features.standing import ERASED, Standing
@@ -120,11 +121,11 @@ class Barred:
         """Rows in the order of customers, those of the barred between them, behind `after`. Features are withheld as `withheld`
         tells; `schema` is asked when there are no rows."""
         ids = self.nobody["customer_id"].combine_chunks()
-        place, shape = _behind(ids, after), None
+        place, shape = behind(ids, after), None
         for batch in rows:
             if batch.num_rows:
                 shape = batch.schema
-                end = _behind(ids, batch.column(0)[-1].as_py())
+                end = behind(ids, batch.column(0)[-1].as_py())
                 kept = self._withheld(pa.Table.from_batches([batch]), withheld)
                 yield from _joined(kept, self.nobody.slice(place, end - place)).to_batches()
                 place = end
@@ -136,12 +137,16 @@ class Barred:
         return _joined(self._withheld(rows, withheld), self.nobody)
 
     def _withheld(self, rows: pa.Table, withheld: Mapping[str, list[str]]) -> pa.Table:
-        """Rows of those who are not barred, without what they do not allow."""
-        schema = rows.schema
+        """Rows, in the order of customers, of those who are not barred, without what they do not allow."""
+        if not len(rows):
+            return rows
+        schema, owners = rows.schema, rows["customer_id"]
+        begin = before(self.reasons["customer_id"], owners[0].as_py())
+        near = self.reasons.slice(begin, behind(self.reasons["customer_id"], owners[-1].as_py()) - begin)
+        place = pc.index_in(owners, near["customer_id"])
         columns: list[pa.ChunkedArray] = []
         for purpose, names in withheld.items():
-            place = pc.index_in(rows["customer_id"], self.reasons["customer_id"])
-            why = self.reasons[COLUMNS[purpose]].take(place)
+            why = near[COLUMNS[purpose]].take(place)
             gone = why.is_valid()
             if not pc.any(gone).as_py():
                 continue
@@ -225,10 +230,6 @@ def _held(who: pa.Table, name: str, engine: BaseBackend) -> ir.Table:
     if engine.name == "duckdb":
         return engine.create_table(name, ids, temp=True, overwrite=True)
     return ibis.memtable(ids)
-
-
-def _behind(ids: pa.Array, last: str) -> int:
-    return bisect_right(range(len(ids)), last, key=lambda place: ids[place].as_py())
 
 
 def _joined(rows: pa.Table, nobody: pa.Table) -> pa.Table:

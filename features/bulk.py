@@ -7,7 +7,6 @@ neighbouring customers is read at a time and measured over arrays (see `features
 engine has: memory holds one piece per thread. Elsewhere the planner's query is run. The rows are the same to the bit.
 """
 
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +14,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import ibis.expr.types as ir
-import numpy as np
 import pyarrow as pa
 
 from features import timeline
@@ -23,7 +21,8 @@ from features.cohorts import Cohort, excluded_column
 from features.errors import UnknownOperation
 from features.feature import Feature
 from features.feature_set import at, available
-from features.past import Columns, coded
+from features.ids import after, before
+from features.past import Columns
 from features.planner import compute
 from features.prepared import Prepared
 from features.reach import Group
@@ -128,15 +127,9 @@ class _Arrays:
 
     def pieces(self, moments: pa.Table) -> Iterator[pa.Table]:
         """The moments of neighbouring customers, cut where a row group of the largest source ends."""
-        person, customers = coded(moments["customer_id"])
         if not len(moments):
             return iter([moments])
-        ids = customers.to_pylist()
-        begin = np.searchsorted(
-            person, np.arange(len(ids) + 1)
-        )  # of each customer: where their moments begin
-        cuts = {int(begin[bisect_right(ids, end)]) for end in self._ends()}
-        return _cut(moments, begin, sorted(cuts))
+        return _cut(moments, sorted({after(moments["customer_id"], end) for end in self._ends()}))
 
     def _ends(self) -> Iterator[str]:
         """Customers after whom to cut."""
@@ -159,14 +152,16 @@ class _Arrays:
         return self.prepared.rows(moments, rows_of)
 
 
-def _cut(moments: pa.Table, begin: np.ndarray, cuts: Iterable[int]) -> Iterator[pa.Table]:
+def _cut(moments: pa.Table, cuts: Iterable[int]) -> Iterator[pa.Table]:
     """The moments between the cuts, and not too many at once, but all those of one customer."""
-    at = 0
+    ids, at = moments["customer_id"], 0
     for cut in [*cuts, len(moments)]:
         while at < cut:
-            most = int(begin[np.searchsorted(begin, at + MOMENTS_PER_PIECE, side="right") - 1])
-            least = int(begin[np.searchsorted(begin, at, side="right")])
-            end = min(cut, max(most, least))
+            end = min(cut, at + MOMENTS_PER_PIECE)
+            if end < cut:
+                whose = ids[end].as_py()
+                first = before(ids, whose, at, end)
+                end = first if first > at else after(ids, whose, end, cut)
             yield moments.slice(at, end - at)
             at = end
 

@@ -108,9 +108,7 @@ def eligible(asked: ir.Table) -> ir.Table:
 
 def everyone(warehouse: Warehouse, dates: Iterable[datetime]) -> ir.Table:
     """The population: (customer_id, as_of) of every customer known before each date."""
-    known = warehouse.tables["customers"]
-    pairs = known.select("customer_id").distinct().cross_join(timeline.instants(dates))
-    return timeline.past(pairs, known).select("customer_id", "as_of").distinct()
+    return timeline.seen_on(dates, warehouse.tables["customers"]).select("customer_id", "as_of").distinct()
 
 
 def silent_for(days: int, past: Any) -> Any:

@@ -14,7 +14,7 @@ import json
 import mmap
 import shutil
 import uuid
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -38,6 +38,7 @@ from features.errors import BadData, NoWarehouse
 from features.feature import SEMANTICS
 from features.feature_set import available
 from features.home import data_folder
+from features.ids import before
 from features.incremental import Night
 from features.lock import held
 from features.pieces import CUSTOMERS_PER_PIECE, in_pieces
@@ -311,24 +312,11 @@ class NightlyRows:
             batch = bisect_right(self.first_ids, customer_id) - 1
             if batch < 0:
                 continue
-            ids = _Ids(self.batches[batch].column(0))
-            place = bisect_left(ids, customer_id)
-            if place < len(ids) and ids[place] == customer_id:
+            ids = self.batches[batch].column(0)
+            place = before(ids, customer_id)
+            if place < len(ids) and ids[place].as_py() == customer_id:
                 found.append(self.batches[batch].slice(place, 1))
         return pa.Table.from_batches(found, self.schema)
-
-
-class _Ids(Sequence[str]):
-    """An Arrow column of ids as the sequence that `bisect` wants."""
-
-    def __init__(self, column: pa.Array) -> None:
-        self.column = column
-
-    def __len__(self) -> int:
-        return len(self.column)
-
-    def __getitem__(self, place):  # type: ignore[no-untyped-def]
-        return self.column[place].as_py()
 
 
 app = typer.Typer(add_completion=False)

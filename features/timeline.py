@@ -45,6 +45,7 @@ __all__ = [
     "seconds_since_known",
     "seconds_until",
     "seen_from",
+    "seen_on",
     "spread",
     "within",
     "within_next",
@@ -59,14 +60,22 @@ def past(moments: ir.Table, events: ir.Table) -> ir.Table:
 
     `moments` has (customer_id, as_of). Moments without such rows have no rows here.
     """
-    rows = moments.inner_join(events, "customer_id")
-    rows = rows.filter(
+    rows = _known_before(moments.inner_join(events, "customer_id"))
+    return rows.mutate(
+        age_s=_seconds(rows.as_of) - _seconds(rows.happened_at), day=_seconds(rows.happened_at) // DAY_S
+    )
+
+
+def seen_on(dates: Iterable[datetime], events: ir.Table) -> ir.Table:
+    """Everybody's rows of `events` known strictly before each of the dates, with `as_of`: `past` without asking of whom."""
+    return _known_before(events.cross_join(instants(dates)))
+
+
+def _known_before(rows: ir.Table) -> ir.Table:
+    return rows.filter(
         rows.happened_at < rows.as_of,
         rows.known_at < rows.as_of,
         rows.superseded_at.isnull() | (rows.superseded_at >= rows.as_of),
-    )
-    return rows.mutate(
-        age_s=_seconds(rows.as_of) - _seconds(rows.happened_at), day=_seconds(rows.happened_at) // DAY_S
     )
 
 

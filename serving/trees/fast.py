@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from serving.trees.one_row import OneRow
 from serving.trees.shapley import Path, expected, paths, worths
 from serving.trees.text import CATEGORICAL, DEFAULT_LEFT, MISSING_NAN, Forest, Unread, forest
 
@@ -32,6 +33,7 @@ MOST_FEATURES = 16  # on the way to one leaf
 TREES_AT_A_TIME = 50  # worked out together
 MOST_EXPLAINED = 128  # of the rows it is held against; LightGBM takes seconds to explain a thousand
 FEWEST_ROWS = 64  # below, LightGBM's own walk is quicker
+FEW_ROWS = 8  # up to so many are explained one by one
 CLOSE = 1e-9
 
 
@@ -60,6 +62,8 @@ class FastBooster:
         self, rows: np.ndarray, raw_score: bool = False, pred_contrib: bool = False, **given: Any
     ) -> np.ndarray:
         """As LightGBM's for raw scores and contributions; anything else is passed on."""
+        if pred_contrib and self.small and len(rows) <= FEW_ROWS:
+            return self._one_by_one(rows)
         if pred_contrib and len(rows) >= FEWEST_ROWS:
             return self._in_blocks(
                 rows, self._contributions, self._forest.outputs * (self._forest.features + 1)
@@ -83,6 +87,27 @@ class FastBooster:
             with ThreadPoolExecutor(os.cpu_count()) as threads:
                 list(threads.map(one, places))
         return found
+
+    def _one_by_one(self, rows: np.ndarray) -> np.ndarray:
+        width = self._forest.features + 1
+        found = np.empty((len(rows), self._forest.outputs * width))
+        for place, row in enumerate(rows):
+            found[place] = self._one_row.sums(self._questions.answered_by(row), found.shape[1])
+        found[:, width - 1 :: width] = self._base
+        return found
+
+    @cached_property
+    def _one_row(self) -> OneRow:
+        """The tables of small trees end to end; the trees look into it, too, so that they lie in memory once."""
+        small = [tree for tree in self._trees if isinstance(tree, _Small)]
+        worth = np.concatenate([np.empty(0), *(tree.worth.reshape(-1) for tree in small)])
+        width, begin, told = self._forest.features + 1, 0, []
+        for number, tree in enumerate(small):
+            output, patterns = number % self._forest.outputs, tree.worth.shape[1]
+            told.append([(output * width + f, begin + n * patterns) for n, f in enumerate(tree.features)])
+            tree.worth = worth[begin : begin + tree.worth.size].reshape(tree.worth.shape)
+            begin += tree.worth.size
+        return OneRow([tree.questions for tree in small], told, worth)
 
     def _margins(self, answers: np.ndarray) -> np.ndarray:
         """(outputs x rows), added up tree by tree, as LightGBM does: that makes the bits the same."""
@@ -117,6 +142,15 @@ class _Questions:
             [self._number(tree, node) for node in range(len(tree.feature))] for tree in given.trees
         ]
         self._asked = list(self._numbers)
+        self._feature = np.array([feature for feature, _, _ in self._asked], dtype=np.intp)
+        decision = np.array([decision for _, decision, _ in self._asked], dtype=np.int64)
+        category = (decision & CATEGORICAL) != 0
+        self._category = np.flatnonzero(category).tolist()
+        self._threshold = np.array(
+            [0.0 if c else what for (_, _, what), c in zip(self._asked, category, strict=True)]
+        )
+        self._none_is_zero = ((decision >> 2) & 3) != MISSING_NAN
+        self._none_is_right = ~self._none_is_zero & ((decision & DEFAULT_LEFT) == 0)
 
     def _number(self, tree: Any, node: int) -> int:
         feature, decision = int(tree.feature[node]), int(tree.decision[node])
@@ -149,6 +183,19 @@ class _Questions:
             else:
                 np.less_equal(column, what, out=into)
                 np.invert(into, out=into)
+        return found
+
+    def answered_by(self, row: np.ndarray) -> np.ndarray:
+        """The same of a single row: 0 or 1 for each question."""
+        values = row[self._feature]
+        missing = np.isnan(values)
+        values = np.where(missing & self._none_is_zero, 0.0, values)
+        found: np.ndarray = (values > self._threshold) | (missing & self._none_is_right)
+        for number in self._category:
+            feature, _, levels = self._asked[number]
+            value = float(row[feature])
+            level = int(value) if -1 < value < MOST_LEVELS else MOST_LEVELS
+            found[number] = _right_of(levels)[level]
         return found
 
 

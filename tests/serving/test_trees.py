@@ -76,6 +76,18 @@ def test_a_row_is_worth_the_same_alone_or_among_others() -> None:
     assert np.allclose(found.predict(asked[:1], pred_contrib=True), whole[:1], rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("leaves", [2, 8, 11])
+def test_a_single_row_of_small_trees_is_explained_with_the_bits_of_a_block(leaves: int, classes: int) -> None:
+    found = FastBooster(learned(leaves, classes))
+    asked = np.vstack([rows(100, 9), STRANGE])
+    whole = found.predict(asked, pred_contrib=True)
+    for place, row in enumerate(asked):
+        assert np.array_equal(found.predict(row[None, :], pred_contrib=True)[0], whole[place])
+    again = found.predict(asked, pred_contrib=True)
+    assert np.array_equal(again, whole), "the tables are the same after they were moved"
+
+
 def test_other_kinds_of_model_stay_with_lightgbm(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     for more, said in (
