@@ -111,3 +111,10 @@ def test_tables_that_differ_are_not_used(
     monkeypatch.setattr(fast, "worths", lambda ways: [table + 1e-6 for table in worths(ways)])
     assert faster(booster, rows(20, 3)) is booster
     assert "LightGBM itself answers" in caplog.text
+
+
+def test_a_way_for_single_rows_that_differs_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    booster = learned(8, 2)
+    sums = fast.OneRow.sums
+    monkeypatch.setattr(fast.OneRow, "sums", lambda *given: sums(*given) + 1e-6)
+    assert faster(booster, rows(20, 3)) is booster
