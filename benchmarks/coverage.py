@@ -2,7 +2,8 @@
 
 Per task a model is trained on what was known at one day. From that day on a run every four weeks scores everybody and says how many will
 act; a run learns from those before it only what was settled by its own day. When all windows are closed every list is settled: everybody,
-each grade, each segment. Nothing is trained again meanwhile, so that models grow as old as they get between two trainings.
+each grade, each segment. Nothing is trained again meanwhile, so that models grow as old as they get between two trainings. A model that its
+gates refuse says nothing.
 
     make bench-coverage
     python -m benchmarks.coverage --customers 20000 --seed 11 --runs 8 --task churn
@@ -26,7 +27,6 @@ from features.warehouse import Warehouse
 from serving.batch import batch
 from serving.ledger import ALL, Settled
 from serving.settle import coverage, settle_all
-from training import registry
 from training.task import Task
 from training.tasks import task_named
 from training.train import train
@@ -53,7 +53,7 @@ def main(
         os.chdir(here)
     table = Table("task", "runs", "whole lists", "by grade", "of segments", "sums, happened of expected", title=f"Share of lists within their 90 % interval; {customers:,} customers, seed {seed}")  # fmt: skip
     for name, lines in found.items():
-        table.add_row(name, *_cells(lines))
+        table.add_row(name, *(_cells(lines) if lines else ["refused"]))
     table.add_row("all", *_cells([line for lines in found.values() for line in lines]), style="bold")
     Console(width=None if Console().is_terminal else 150).print(table)
     facts = {"customers": customers, "seed": seed, "runs": runs}
@@ -69,7 +69,11 @@ def settled(task: Task, warehouse: Warehouse, scores: Path, runs: int) -> list[S
     days = [last - EVERY * back for back in reversed(range(runs))]
     trained = train(task, _until(warehouse, days[0]))
     if not trained.promoted:
-        registry.set_champion(task.name, trained.version, "a benchmark of its forecasts")
+        print(
+            f"{task.name}: no forecasts, for its model is refused: {'; '.join(trained.verdict.refused)}",
+            flush=True,
+        )
+        return []
     for day in days:
         settle_all(_until(warehouse, day), scores)
         batch(_until(warehouse, day), day, [task.name], scores)
