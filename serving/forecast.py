@@ -4,8 +4,9 @@ The expected number is the sum of the probabilities. Its 90 % interval has two p
 outcomes, and doubt, how far the odds of a whole list have been off beyond chance (a random effect on the log scale, estimated by moments
 as in DerSimonian and Laird 1986). A month is off as a whole; a grade is off beside it, more so: between one quarter and another the
 middle of the range may hold half as many again as promised while the sum of all grades holds. Both are taken from the months and grades of
-the model's test and from the runs that are settled, drawn towards what is usual because they are few. `serving.settle` holds the interval
-against what came.
+the model's test and from the runs that are settled, drawn towards what is usual because they are few. A test at the very dates that were
+learned from says nothing of other months: such a model is doubted more until runs of it are settled. `serving.settle` holds the
+interval against what came (`make bench-coverage` on a world of its own).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +25,7 @@ __all__ = ["FORECAST", "PARTIAL", "Doubt", "among", "beyond_chance", "doubts", "
 GRADES = ("A", "B", "C")
 Z_90 = 1.6449
 USUAL_OF_MONTH, USUAL_OF_GRADE = 0.12, 0.25
+USUAL_OF_MONTH_UNTESTED = 0.35
 LISTS_OF_DOUBT = 3  # what is usual counts as so many lists
 LEAST = 0.05
 
@@ -137,6 +139,9 @@ def doubts(scorers: Iterable[Scorer], settled: Iterable[Settled] = ()) -> dict[s
 def _doubt(scorer: Scorer, lines: Sequence[Settled]) -> Doubt:
     card = scorer.card
     tested = {kind: [(one.rows, one.promised, one.happened) for one in card.segments if one.segment == kind] for kind in ("month", "grade")}  # fmt: skip
+    at_the_same_dates = set(card.test_at) <= set(card.fit_at)
+    if at_the_same_dates:
+        tested["month"] = []
     longest = [
         line for line in lines if line.horizon_days == card.horizon_days and line.outcome in card.wanted
     ]
@@ -147,7 +152,11 @@ def _doubt(scorer: Scorer, lines: Sequence[Settled]) -> Doubt:
     moments = sorted({*card.test_at, *(line.as_of for line in longest)})
     apart = (moments[-1] - moments[0]).days / max(len(moments) - 1, 1) / card.horizon_days
     return Doubt(
-        beyond_chance([*tested["month"], *came["month"]], USUAL_OF_MONTH, apart),
+        beyond_chance(
+            [*tested["month"], *came["month"]],
+            USUAL_OF_MONTH_UNTESTED if at_the_same_dates else USUAL_OF_MONTH,
+            apart,
+        ),
         beyond_chance([*tested["grade"], *came["grade"]], USUAL_OF_GRADE, apart),
     )
 

@@ -3,6 +3,7 @@
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import numpy as np
@@ -109,6 +110,22 @@ def test_settled_runs_teach_the_next_one(settled: tuple[Run, list[Settled]], in_
     taught = doubts(scorers, off)
     assert all(taught[task].grade > untaught[task].grade for task in untaught)
     assert doubts(scorers, [line for line in lines if line.segment != ALL]) == untaught
+
+
+def test_a_model_tested_at_the_dates_it_learned_from_is_doubted_more_until_runs_of_it_are_settled(
+    settled: tuple[Run, list[Settled]], in_shop: Path
+) -> None:
+    (scorer, *_) = [Scorer(champion) for champion in registry.champions()]
+    card = msgspec.structs.replace(scorer.card, fit_at=scorer.card.test_at)
+    untested = SimpleNamespace(task=scorer.task, card=card)
+    assert doubts([untested])[scorer.task].month == pytest.approx(0.35)
+    assert doubts([scorer])[scorer.task].month < 0.2
+    held = [
+        msgspec.structs.replace(line, happened=round(line.expected), run=f"run {n}")
+        for line in settled[1]
+        for n in range(20)
+    ]
+    assert doubts([untested], held)[scorer.task].month < 0.3
 
 
 def test_a_run_promises_the_sums_of_its_probabilities(settled: tuple[Run, list[Settled]]) -> None:
