@@ -25,7 +25,7 @@ __all__ = ["FastBooster", "faster"]
 
 log = logging.getLogger(__name__)
 
-ROWS_PER_BLOCK = 8_192
+ROWS_PER_BLOCK = 16_384  # fewer, and threads wait for one another's Python more than they compute
 MOST_QUESTIONS = 10
 MOST_CELLS = 40_000_000  # 320 MB of tables; a forest with more stays with LightGBM
 MOST_LEVELS = 1_024
