@@ -9,14 +9,15 @@ gates refuse says nothing.
     python -m benchmarks.coverage --customers 20000 --seed 11 --runs 8 --task churn
 """
 
-import os
 from collections.abc import Iterable, Sequence
+from contextlib import chdir
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -43,14 +44,11 @@ def main(
     task: Annotated[list[str] | None, typer.Option(help="may be repeated; default: four")] = None,
 ) -> None:
     """Measure."""
-    here, found = Path.cwd(), {}
-    with TemporaryDirectory() as scratch:
-        os.environ["PROPENSITY_VAR"] = str(Path(scratch) / "var")
-        os.chdir(scratch)
+    found = {}
+    with TemporaryDirectory() as scratch, chdir(scratch):  # where `var/` is
         warehouse = loaded(Path(scratch), customers, seed)
         for name in task or TASKS:
             found[name] = settled(task_named(name, warehouse), warehouse, Path(scratch) / name, runs)
-        os.chdir(here)
     table = Table("task", "runs", "whole lists", "by grade", "of segments", "sums, happened of expected", title=f"Share of lists within their 90 % interval; {customers:,} customers, seed {seed}")  # fmt: skip
     for name, lines in found.items():
         table.add_row(name, *(_cells(lines) if lines else ["refused"]))
@@ -59,7 +57,7 @@ def main(
     facts = {"customers": customers, "seed": seed, "runs": runs}
     write(
         "coverage",
-        {"facts": facts, "lists": {name: list(map(_plain, lines)) for name, lines in found.items()}},
+        {"facts": facts, "lists": msgspec.to_builtins(found)},
     )
 
 
@@ -96,10 +94,6 @@ def _cells(lines: Sequence[Settled]) -> Iterable[str]:
     for some in (everybody, [line for line in whole if line.grade != ALL], parts):
         yield f"{coverage(some):.0%} of {len(some):,}"
     yield f"{sum(line.happened for line in everybody):,} of {sum(line.expected for line in everybody):,.0f}"
-
-
-def _plain(line: Settled) -> dict[str, object]:
-    return {name: str(getattr(line, name)) for name in ("as_of", "segment", "value", "grade", "outcome", "horizon_days", "expected", "low", "high", "happened")}  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -140,9 +140,9 @@ class Barred:
         """Rows, in the order of customers, of those who are not barred, without what they do not allow."""
         if not len(rows):
             return rows
-        schema, owners = rows.schema, rows["customer_id"]
-        begin = before(self.reasons["customer_id"], owners[0].as_py())
-        near = self.reasons.slice(begin, behind(self.reasons["customer_id"], owners[-1].as_py()) - begin)
+        schema, owners, known = rows.schema, rows["customer_id"], self.reasons["customer_id"]
+        begin = before(known, owners[0].as_py())
+        near = self.reasons.slice(begin, behind(known, owners[-1].as_py()) - begin)
         place = pc.index_in(owners, near["customer_id"])
         columns: list[pa.ChunkedArray] = []
         for purpose, names in withheld.items():

@@ -31,10 +31,9 @@ def kept_since(complete_until: Iterable[datetime]) -> datetime:
 
 def remember_gone(engine: duckdb.DuckDBPyConnection, since: datetime) -> None:
     """Of the accepted rows of `vehicles`, in the table `kept`: whose cars had gone, as was known before `since`."""
+    accepted = ibis.table(CANONICAL["vehicles"].ibis_schema, name="kept")
     engine.execute(
-        "CREATE OR REPLACE TABLE cars_gone AS SELECT customer_id, vehicle_id FROM kept WHERE superseded_at IS NULL GROUP BY ALL "
-        "HAVING max_by(kind, (happened_at, known_at, vehicle_event_id)) = 'disposal' AND max(greatest(happened_at, known_at)) < $since",
-        {"since": since},
+        f"CREATE OR REPLACE TABLE cars_gone AS {ibis.to_sql(_gone(accepted, since), dialect='duckdb')}"
     )
 
 
@@ -53,19 +52,23 @@ def rows_of_cars_gone(warehouse: Warehouse) -> int:
     """How many rows a warehouse holds that a load would have dropped: of one that somebody else fills, say."""
     if "vehicles" not in warehouse.tables or not warehouse.complete_until:
         return 0
-    cars = warehouse.tables["vehicles"]
+    gone = _gone(warehouse.tables["vehicles"], kept_since(warehouse.complete_until.values()))
+    return sum(_count(warehouse, name, gone) for name in sorted(OF_A_CAR & warehouse.tables.keys()))
+
+
+def _gone(cars: ir.Table, since: datetime) -> ir.Table:
+    """(customer_id, vehicle_id) of the cars that had gone from their owner, as was known before `since`."""
     latest = ibis.row_number().over(
         group_by=["customer_id", "vehicle_id"],
         order_by=[ibis.desc("happened_at"), ibis.desc("known_at"), ibis.desc("vehicle_event_id")],
     )
     cars = cars.filter(cars.superseded_at.isnull()).mutate(place=latest)
-    since = ibis.literal(kept_since(warehouse.complete_until.values()), "timestamp(6)")
     known = ibis.greatest(cars.happened_at, cars.known_at)
     each = cars.group_by("customer_id", "vehicle_id").aggregate(
         kind=cars.kind.max(where=cars.place == 0), known=known.max()
     )
-    gone = each.filter(each.kind == "disposal", each.known < since)
-    return sum(_count(warehouse, name, gone) for name in sorted(OF_A_CAR & warehouse.tables.keys()))
+    gone = each.filter(each.kind == "disposal", each.known < ibis.literal(since, "timestamp(6)"))
+    return gone.select("customer_id", "vehicle_id")
 
 
 def _count(warehouse: Warehouse, name: str, gone: ir.Table) -> int:

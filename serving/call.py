@@ -12,8 +12,7 @@ ROLES: tuple[Role, ...] = ("crm", "adviser", "scientist", "operator")
 @dataclass(frozen=True)
 class Call:
     """One request as the desk sees it. `asker` is the name of the token, never the token; `tasks` the tasks it may ask
-    about (None: all); `decimals` how many of them its answers have (None: all)."""
+    about (None: all)."""
 
     asker: str = "development"
     tasks: frozenset[str] | None = None
-    decimals: int | None = None

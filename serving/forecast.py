@@ -139,9 +139,9 @@ def doubts(scorers: Iterable[Scorer], settled: Iterable[Settled] = ()) -> dict[s
 def _doubt(scorer: Scorer, lines: Sequence[Settled]) -> Doubt:
     card = scorer.card
     tested = {kind: [(one.rows, one.promised, one.happened) for one in card.segments if one.segment == kind] for kind in ("month", "grade")}  # fmt: skip
-    at_the_same_dates = set(card.test_at) <= set(card.fit_at)
-    if at_the_same_dates:
-        tested["month"] = []
+    usual = USUAL_OF_MONTH
+    if set(card.test_at) <= set(card.fit_at):
+        usual, tested["month"] = USUAL_OF_MONTH_UNTESTED, []
     longest = [
         line for line in lines if line.horizon_days == card.horizon_days and line.outcome in card.wanted
     ]
@@ -152,11 +152,7 @@ def _doubt(scorer: Scorer, lines: Sequence[Settled]) -> Doubt:
     moments = sorted({*card.test_at, *(line.as_of for line in longest)})
     apart = (moments[-1] - moments[0]).days / max(len(moments) - 1, 1) / card.horizon_days
     return Doubt(
-        beyond_chance(
-            [*tested["month"], *came["month"]],
-            USUAL_OF_MONTH_UNTESTED if at_the_same_dates else USUAL_OF_MONTH,
-            apart,
-        ),
+        beyond_chance([*tested["month"], *came["month"]], usual, apart),
         beyond_chance([*tested["grade"], *came["grade"]], USUAL_OF_GRADE, apart),
     )
 

@@ -122,9 +122,11 @@ class Edge:
         if wait_s := asker.spend(customers):
             retry = {"retry-after": str(int(wait_s) + 1)}
             raise Problem(429, "the quota of customers a minute is used up", headers=retry, reason="quota")
-        call = Call(asker.name, asker.tasks, asker.decimals)
+        call = Call(asker.name, asker.tasks)
         line = self.long if row.heavy or customers > FEW_CUSTOMERS else self.quick
-        made = await line.answer(lambda: self._made(row, asked, call), gone=lambda: _hung_up(receive))
+        made = await line.answer(
+            lambda: self._made(row, asked, call, asker.decimals), gone=lambda: _hung_up(receive)
+        )
         return Reply(made, JSON)
 
     async def _asker(self, row: Route | System, scope: Scope) -> Asker:
@@ -147,14 +149,14 @@ class Edge:
             ) from None
         return parameters([*named.items(), *given], route.asks)
 
-    def _made(self, route: Route, asked: Any, call: Call) -> bytes:
-        """The desk's answer as JSON; whatever the desk says is wrong becomes a problem."""
+    def _made(self, route: Route, asked: Any, call: Call, decimals: int | None) -> bytes:
+        """The desk's answer as JSON, its fractions with so many decimals; whatever the desk says is wrong becomes a problem."""
         try:
             answer = route.answer(self.desk, asked, call)
             if self.records:
                 self.records.answered(answer, call, self.desk.purposes)
             metrics.count_answer(answer)
-            return encoded(answer, call.decimals)
+            return encoded(answer, decimals)
         except Refused as refused:
             errors = [(refused.pointer, refused.detail)] if refused.status == 422 else []
             again = {"retry-after": "2"} if refused.status == 503 else None

@@ -34,6 +34,7 @@ MARK = "propensity_"
 SHORTEST = 32
 WELL_KNOWN = ("secret", "changeme", "password", "token", "default", "example", "test", "propensity", "admin")
 QUOTA = 60_000  # customers a minute
+MOST_DECIMALS = 15  # a double has no more
 
 
 class Unsafe(PropensityError):
@@ -193,7 +194,9 @@ def make(
     customers_per_minute: Annotated[int, typer.Option(min=1, help="quota over all workers")] = QUOTA,
     decimals: Annotated[
         int | None,
-        typer.Option(min=1, max=15, help="of the numbers in answers; 4 for those outside; default: all"),
+        typer.Option(
+            min=1, max=MOST_DECIMALS, help="of the numbers in answers; 4 for those outside; default: all"
+        ),
     ] = None,
     days: Annotated[int, typer.Option(min=1, max=3_650, help="how long it holds")] = 365,
 ) -> None:

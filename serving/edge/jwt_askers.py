@@ -19,7 +19,7 @@ from typing import Any
 import jwt
 
 from serving.call import ROLES
-from serving.edge.askers import QUOTA, Asker, Unsafe
+from serving.edge.askers import MOST_DECIMALS, QUOTA, Asker, Unsafe
 
 __all__ = ["KeySet", "configured"]
 
@@ -81,7 +81,7 @@ class KeySet:
         if "tasks" in claims and not tasks:
             return None
         decimals = claims.get("decimals")
-        if "decimals" in claims and (type(decimals) is not int or not 1 <= decimals <= 15):
+        if "decimals" in claims and (type(decimals) is not int or not 1 <= decimals <= MOST_DECIMALS):
             return None
         known = (str(claims["sub"]), str(role), tuple(tasks), decimals)
         if known not in self._askers and len(self._askers) >= MOST_ASKERS:
