@@ -17,6 +17,7 @@
     ├── ChampionMoved      another promotion came first
     ├── NotDelivered       a receiver that refuses, or does not answer
     ├── BadRun             a run of scores that is missing, damaged or of another contract
+    ├── WorkerLost         a process of a batch that ended before its work
     ├── RunInProgress      another process is writing there (a command exits with 4)
     ├── NoRegistry         the tracking server or model registry does not answer
     ├── NotAudited         a deed that cannot be recorded, and so is not done
@@ -51,6 +52,7 @@ __all__ = [
     "UnknownMoment",
     "UnknownName",
     "UnknownOperation",
+    "WorkerLost",
 ]
 
 
@@ -124,6 +126,10 @@ class NoRegistry(PropensityError):
 
 
 class BadRun(PropensityError):
+    pass
+
+
+class WorkerLost(PropensityError):
     pass
 
 

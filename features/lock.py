@@ -22,8 +22,9 @@ LOCK = "LOCK"
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock for the time of the block. Raises `RunInProgress`, naming the holder, when somebody has it."""
+def held(folder: Path) -> Iterator[int]:
+    """Hold the folder's lock for the time of the block, and as long as a process keeps the descriptor open that is handed out. Raises
+    `RunInProgress`, naming the holder, when somebody has it."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("a+") as file:
         try:
@@ -35,7 +36,7 @@ def held(folder: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(json.dumps(_myself()))
         file.flush()
-        yield
+        yield file.fileno()
 
 
 def _myself() -> dict[str, object]:

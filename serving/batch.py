@@ -3,6 +3,7 @@
     python -m serving.batch --as-of 1998-07-01 [--task churn]
 
     features ──► parts: scores and reasons by all models, kept as they are done ──► ranked, written, hashed ──► the pointer
+                 (in as many processes as there are cores, where there are many)
 
     exit 0    published          exit 1    nothing has changed, the error says why
     exit 2    wrongly called     exit 4    another batch is at work, the error names it
@@ -18,9 +19,8 @@ os.environ.setdefault("DUCKDB_JE_MALLOC_CONF", "dirty_decay_ms:0,muzzy_decay_ms:
 
 import hashlib
 import logging
-import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -44,7 +44,7 @@ from features.warehouse import Warehouse, connect
 from serving.forecast import doubts
 from serving.ledger import ledger
 from serving.moves import Before
-from serving.partition import believed, score_part
+from serving.parts import Makers, Parts
 from serving.privacy.erasure import finish
 from serving.runs.folder import publish, publish_again, runs
 from serving.runs.manifest import FileFacts, Manifest, TaskFacts, content_of
@@ -54,6 +54,7 @@ from serving.runs.tables import Tables
 from serving.runs.without import last_look, outdated
 from serving.runs.work import Done, Work
 from serving.scorer import Scorer
+from serving.workers import makers
 from training import registry
 
 __all__ = ["batch"]
@@ -62,8 +63,6 @@ log = logging.getLogger(__name__)
 
 VALID_DAYS = 7
 MOST_REJECTED = 0.01
-SAMPLE = 500
-THREADS = os.cpu_count() or 1
 ROWS = "rows"
 
 
@@ -96,12 +95,15 @@ def batch(
     scores: Path | None = None,
     *,
     valid_days: int = VALID_DAYS,
+    processes: int | None = None,
 ) -> Run:
     """Score everyone known before `as_of` for the named champions (default: all) and publish the run.
 
     Per task, scored + rejected + excluded by reason = population. Nobody is in it who took a consent back before it was published.
+    Parts are made in so many `processes` at once (default: see `serving.workers`); the run is the same whatever their number.
     Raises `UnknownMoment` for a moment that the event tables have not come to, `NoChampion` when there is nothing to score with,
-    `RunInProgress` when somebody else is writing there, `BadData` when too many rows cannot be believed.
+    `RunInProgress` when somebody else is writing there, `BadData` when too many rows cannot be believed, `WorkerLost` when a process
+    that makes parts is killed.
     """
     warehouse.require_reached(as_of)
     scores = scores or scores_folder()
@@ -109,15 +111,18 @@ def batch(
     if not champions:
         raise NoChampion("no model has been promoted yet: run `python -m training.train --task TASK`")
     Standing.here().begin()
-    with held(scores):
+    with held(scores) as lock:
         scorers = [Scorer(champion) for champion in champions]
         job = _Job(warehouse, as_of, scorers, valid_days, _since(scores, as_of))
         if again := _made_already(scores, job.key):
             return Run.open(publish_again(scores, again))
         work = Work(scores, job.key)
         rows = _rows(job, work)
-        parts = _score(job, rows, work)
-        folder = _publish(job, rows, work, parts, scores)
+        parts = Parts(scorers, rows, _before(job), as_of, job.expires_at, work)
+        done = _done(rows, work)
+        with makers(parts, len(rows) - _size(rows, done), lock, processes) as made_by:
+            _score(rows, work, made_by, done)
+            folder = _publish(job, rows, work, made_by, done, scores)
     return Run.open(folder, compare=False)
 
 
@@ -168,55 +173,48 @@ def _rows(job: _Job, work: Work) -> NightlyRows:
     return rows
 
 
-def _score(job: _Job, rows: NightlyRows, work: Work) -> dict[int, Done]:
+def _done(rows: NightlyRows, work: Work) -> dict[int, Done]:
+    """The parts that need not be made again."""
+    return {n: part for n in range(len(rows.batches)) if (part := work.done(n))}
+
+
+def _size(rows: NightlyRows, parts: Iterable[int]) -> int:
+    return sum(rows.batches[number].num_rows for number in parts)
+
+
+def _score(rows: NightlyRows, work: Work, made_by: Makers, done: dict[int, Done]) -> None:
     """Every part that is not done yet, through all models."""
-    names = sorted({name for scorer in job.scorers for name in scorer.card.features})
-    before = _before(job)
-    found, first_row, last_id, rejected = {}, 0, None, 0
-    sizes = [batch.num_rows for batch in rows.batches]
-    first = next((number for number in range(len(sizes)) if work.done(number) is None), None)
-    for number in followed(range(len(sizes)), "scoring", len(rows), lambda n: sizes[n]):
-        part = work.done(number)
-        block = None if part else rows.read(number)
-        if block is not None:
-            if number == first:
-                for scorer in job.scorers:
-                    scorer.quicken(block.slice(0, SAMPLE))
-            began = time.monotonic()
-            good, bad = believed(block, names, first_row, last_id)
-            then = before.beside(good["customer_id"].combine_chunks()) if before and len(good) else None
-            made = score_part(job.scorers, good, bad, job.as_of, job.expires_at, then, THREADS)
-            part = work.keep(number, made, time.monotonic() - began)
-        assert part is not None
-        found[number] = part
-        first_row += sizes[number]
-        last_id = rows.batches[number].column(0)[-1].as_py()
-        rejected += part.rejected
+    left = [number for number in range(len(rows.batches)) if number not in done]
+    made = zip(left, made_by.scored(left), strict=True)
+    done |= dict(followed(made, "scoring", _size(rows, left), lambda one: _size(rows, one[:1])))
+    rejected = sum(part.rejected for part in done.values())
     if rejected > MOST_REJECTED * len(rows):
         raise BadData(
-            f"{rejected:,} of {len(rows):,} feature rows cannot be believed (first: {_first(work, found)}), "
+            f"{rejected:,} of {len(rows):,} feature rows cannot be believed (first: {_first(work, done)}), "
             f"more than {MOST_REJECTED:.0%}: nothing was published; look at the delivery"
         )
-    return found
 
 
 def _first(work: Work, parts: Mapping[int, Done]) -> str:
-    number = next(number for number, part in parts.items() if part.rejected)
+    number = min(number for number, part in parts.items() if part.rejected)
     line = work.beside(number, "rejected").slice(0, 1).to_pylist()[0]
     return f"row {line['row']:,}: {line['field']} {line['rule']}"
 
 
-def _publish(job: _Job, rows: NightlyRows, work: Work, parts: Mapping[int, Done], scores: Path) -> Path:
+def _publish(
+    job: _Job, rows: NightlyRows, work: Work, made_by: Makers, parts: Mapping[int, Done], scores: Path
+) -> Path:
     work.again()
-    tables = Tables(work, list(parts), [scorer.task for scorer in job.scorers])
+    numbers = sorted(parts)
+    tables = Tables(work, numbers, [scorer.task for scorer in job.scorers])
+    written = tables.promise(doubts(job.scorers, ledger(scores)))
     for scorer in job.scorers:
-        tables.rank(scorer.task)
-    tables.promise(doubts(job.scorers, ledger(scores)))
-    sizes = [batch.num_rows for batch in rows.batches]
-    for number in followed(parts, "writing", len(rows), lambda n: sizes[n]):
-        tables.write(number)
+        written |= tables.rank(scorer.task)
+    made = zip(numbers, made_by.written(numbers), strict=True)
+    for _, files in followed(made, "writing", len(rows), lambda one: _size(rows, one[:1])):
+        written |= files
     scored = {scorer.task: _facts(scorer, list(parts.values())) for scorer in job.scorers}
-    with last_look(work.run, tables.files, scored) as (files, facts):
+    with last_look(work.run, written, scored) as (files, facts):
         folder = _switch(job, rows, work, scores, files, facts)
     work.clear()
     return folder
@@ -295,12 +293,25 @@ def main(
     valid_days: Annotated[
         int, typer.Option(help="days after which nobody should act on a score")
     ] = VALID_DAYS,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="score in so many at once, of some 600 MB each; default: one per core where there are many customers",
+        ),
+    ] = None,
 ) -> None:
     """Score the whole customer base for a date and publish the run."""
     for receipt in finish():
         print(f"finished an erasure that was interrupted: {receipt.subject}")
     warehouse = connect()
-    made = batch(warehouse, moment_named(as_of, warehouse.latest_moment), task or (), valid_days=valid_days)
+    made = batch(
+        warehouse,
+        moment_named(as_of, warehouse.latest_moment),
+        task or (),
+        valid_days=valid_days,
+        processes=processes,
+    )
     for name, facts in made.manifest.tasks.items():
         counts = {"scored": facts.scored, "rejected": facts.rejected, **facts.excluded}
         print(f"{name}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items() if count))

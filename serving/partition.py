@@ -6,7 +6,6 @@ model sees it.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,7 +23,7 @@ from serving.scorer import Scored, Scorer
 
 __all__ = ["Part", "believed", "score_part"]
 
-ROWS_AT_A_TIME = 4_096
+ROWS_AT_A_TIME = 6_000
 LONGEST_ID = 64
 THOUSANDTHS = 1000.0
 MOVES = ("since", "previous_probability", "previous_grade", "moved")
@@ -83,10 +82,9 @@ def score_part(
     as_of: datetime,
     expires_at: datetime,
     then: Then | None = None,
-    threads: int = 1,
 ) -> Part:
     """Every task's scores of rows that can be believed, sorted by customer and task; and why they moved from what their rows
-    were `then`. Blocks of them are worked at in so many `threads`; the tables are the same whatever their number."""
+    were `then`."""
     job = _Job(rows, grouped(rows), _concepts_of(scorers), as_of, expires_at, then)
     counts, asked = {}, []
     for scorer in scorers:
@@ -95,8 +93,7 @@ def score_part(
         counts[scorer.task] = _counted(held, len(rejected))
         places = np.flatnonzero(held.is_null().to_numpy())
         asked += [(scorer, places[n : n + ROWS_AT_A_TIME]) for n in range(0, len(places), ROWS_AT_A_TIME)]
-    with ThreadPoolExecutor(threads) as pool:
-        blocks = list(pool.map(lambda one: job.block(*one), asked))
+    blocks = [job.block(*one) for one in asked]
     strange: dict[str, Counter[str]] = {scorer.task: Counter() for scorer in scorers}
     for (scorer, _), block in zip(asked, blocks, strict=True):
         strange[scorer.task].update(block.unseen)

@@ -38,7 +38,7 @@ Form = TypeVar("Form")
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model that has passed its checks, with its card and its content hash."""
+    """A model that has passed its checks, with its card, its content hash, and the folder it was read from."""
 
     model: Model
     card: Card
@@ -46,6 +46,7 @@ class Loaded:
     golden: np.ndarray
     expected: np.ndarray
     baseline: Baseline | None = None
+    folder: Path = Path()
 
     def self_test(self) -> None:
         """Score the golden rows again. Raises `BadModel` when a single bit differs."""
@@ -116,7 +117,7 @@ def read(folder: Path) -> Loaded:
     cases = json.loads((folder / "golden.json").read_text())
     golden = np.array([[np.nan if v is None else v for v in row] for row in cases["rows"]], dtype=np.float64)
     expected = np.array(cases["probabilities"])
-    loaded = Loaded(model, card, sha256_of(folder / MANIFEST), golden, expected, baseline)
+    loaded = Loaded(model, card, sha256_of(folder / MANIFEST), golden, expected, baseline, folder)
     loaded.self_test()
     return loaded
 

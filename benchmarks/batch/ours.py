@@ -1,41 +1,30 @@
 """The batch itself, whole or from feature rows on, by its steps."""
 
+import json
 import os
 import shutil
+import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from benchmarks.batch.steps import Step, measured, timed
+from benchmarks.batch.worker import STEPS
 from benchmarks.batch.world import TASKS, repeated, rows_repeated
 from features import audit, nightly
-from features.reasons import Explainer
 from features.warehouse import connect
 from serving import batch as command
+from serving import workers
 from serving.runs.reader import Run
 from serving.runs.tables import Tables
-from serving.runs.work import Work
-from serving.scorer import Scorer
 from training import registry
 
 __all__ = ["from_rows", "whole"]
 
-STEPS: list[Step] = [
-    ("features", nightly, "materialise"),
-    ("rows read", nightly.NightlyRows, "read"),
-    ("rows believed", command, "believed"),
-    ("scores as tables", command, "score_part"),
-    ("parts kept", Work, "keep"),
-    ("rankings", Tables, "rank"),
-    ("files written", Tables, "write"),
-]
-WITHIN: list[Step] = [  # inside `score_part`, in as many threads as there are cores
-    ("probabilities", Scorer, "answer"),
-    ("contributions", Scorer, "parts_of"),
-    ("reasons", Explainer, "speaking"),
-    ("sentences", Explainer, "words"),
-]
+ROOT = Path(__file__).parents[2]
+HERE: list[Step] = [("features", nightly, "materialise"), ("rankings", Tables, "rank")]
 
 
 def whole(home: Path, customers: int) -> dict[str, Any]:
@@ -65,13 +54,21 @@ def from_rows(home: Path, customers: int) -> dict[str, Any]:
 def _batch(home: Path, work: Callable[[Path], Run]) -> dict[str, Any]:
     scores, made = home / "scores", []
     shutil.rmtree(scores, ignore_errors=True)
-    with mock.patch.object(audit, "noted", return_value=None), timed([*STEPS, *WITHIN]) as taken:
+    with (
+        tempfile.TemporaryDirectory() as told,
+        mock.patch.object(workers, "COMMAND", (sys.executable, "-m", "benchmarks.batch.worker", told)),
+        mock.patch.dict(os.environ, PYTHONPATH=str(ROOT)),
+        mock.patch.object(audit, "noted", return_value=None),
+        timed([*HERE, *STEPS]) as taken,
+    ):
         found = measured(lambda: made.append(work(scores)))
+        beside = [json.loads(file.read_text()) for file in Path(told).iterdir()]
     bytes_written = sum(file.stat().st_size for file in scores.rglob("*") if file.is_file())
     shutil.rmtree(scores)
-    clock = {title: taken[title] for title, *_ in STEPS}
-    inside = {title: taken[title] / command.THREADS for title, *_ in WITHIN}
-    steps = clock | inside | {"scores as tables": clock["scores as tables"] - sum(inside.values()),
-                              "the rest": found["time"] - sum(clock.values())}  # fmt: skip
-    scored = sum(told.scored for told in made[0].manifest.tasks.values())
+    steps = {
+        title: taken[title] + sum(one.get(title, 0.0) for one in beside) / max(len(beside), 1)
+        for title, *_ in [*HERE, *STEPS]
+    }
+    steps["the rest"] = found["time"] - sum(steps.values())
+    scored = sum(facts.scored for facts in made[0].manifest.tasks.values())
     return found | {"scores": scored, "steps": steps, "published, GB": bytes_written / 1e9}

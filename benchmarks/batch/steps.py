@@ -1,5 +1,6 @@
 """What a job took, by steps: the functions that are named are timed from outside, so that the product need not know."""
 
+import resource
 import threading
 import time
 from collections import Counter
@@ -11,6 +12,7 @@ from unittest import mock
 
 __all__ = ["Step", "measured", "timed"]
 
+WATCH_S = 0.05
 Step = tuple[str, Any, str]
 """What it is called, where it stands, and the name of the function there."""
 
@@ -45,12 +47,40 @@ def timed(steps: Sequence[Step]) -> Iterator[Counter[str]]:
 
 
 def measured(work: Callable[[], Any]) -> dict[str, float]:
-    """Seconds by the clock and by the processor, and the highest memory of this process, GiB."""
-    clock, processor = time.perf_counter(), time.process_time()
+    """Seconds by the clock and by the processor, and the highest memory, GiB: of this process and those it started."""
+    clock, processor, over = time.perf_counter(), _processor(), threading.Event()
+    highest = [0]
+
+    def watch() -> None:
+        while not over.wait(WATCH_S):
+            highest.append(max(highest.pop(), _memory("self")))
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
     work()
-    status = Path("/proc/self/status").read_text()
-    return {
-        "time": time.perf_counter() - clock,
-        "processor": time.process_time() - processor,
-        "GiB": int(status.partition("VmHWM:")[2].split()[0]) / 2**20,
-    }
+    taken = {"time": time.perf_counter() - clock, "processor": _processor() - processor}
+    over.set()
+    watching.join()
+    return taken | {"GiB": max(highest[0], _status("self", "VmHWM")) / 2**20}
+
+
+def _processor() -> float:
+    return time.process_time() + sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+
+
+def _memory(process: str) -> int:
+    """Resident memory of a process and of those it started, KiB."""
+    try:
+        started = [
+            one
+            for task in Path(f"/proc/{process}/task").iterdir()
+            for one in (task / "children").read_text().split()
+        ]
+        return _status(process, "VmRSS") + sum(map(_memory, started))
+    except OSError:  # it has ended
+        return 0
+
+
+def _status(process: str, what: str) -> int:
+    found = Path(f"/proc/{process}/status").read_text().partition(f"{what}:")[2].split()
+    return int(found[0]) if found else 0

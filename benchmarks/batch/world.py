@@ -105,40 +105,24 @@ def _granted(consents: pa.Table) -> pa.Table:
 
 
 def rows_repeated(home: Path, customers: int) -> NightlyRows:
-    """The carmaker's feature rows, again and again under new ids; what comes before scoring is then left out. Only the ids lie in a
-    file of their own, so that millions need no disk: each batch is made when it is read."""
-    night, file = nightly.latest(home / "var" / "features"), home / f"ids-{customers}.arrow"
+    """The carmaker's feature rows, again and again under new ids until there are so many, all of whom allow everything; what comes
+    before scoring is then left out."""
+    file = home / f"rows-{customers}.arrow"
     if not file.is_file():
-        schema = pa.schema([night.schema.field(0)])
-        with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+        held = _allowed(nightly.latest(home / "var" / "features").table())
+        schema, written = held.schema, file.with_suffix(".part")
+        with pa.OSFile(str(written), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
             for begin in range(0, customers, ROWS_PER_BATCH):
-                ids = [f"C{place:09d}" for place in range(begin, min(begin + ROWS_PER_BATCH, customers))]
-                writer.write_table(pa.table([ids], schema=schema))
-    reader = pa.ipc.open_file(pa.memory_map(str(file)))
-    batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
-    return _Repeated(
-        night.as_of, night.fingerprints, batches, [batch.column(0)[0].as_py() for batch in batches],
-        night.schema, night.work, night.file,
-    )  # fmt: skip
+                numbers = np.arange(begin, min(begin + ROWS_PER_BATCH, customers))
+                ids = pa.array([f"C{number:09d}" for number in numbers])
+                rows = held.take(pa.array(numbers % len(held))).set_column(0, schema.field(0), [ids])
+                writer.write_table(rows.combine_chunks())
+        written.rename(file)
+    return NightlyRows.open(file)
 
 
-class _Repeated(NightlyRows):
-    """Rows of a file, taken anew for as many ids as there are in `batches`; everybody allows everything."""
-
-    def read(self, number: int) -> pa.Table:
-        """Batch by batch, as any rows."""
-        ids = self.batches[number].column(0)
-        held = self._held()
-        places = (number * ROWS_PER_BATCH + np.arange(len(ids))) % len(held)
-        return held.take(pa.array(places)).set_column(0, self.schema.field(0), pa.chunked_array([ids]))
-
-    def table(self) -> pa.Table:
-        """All of them, in memory."""
-        return pa.concat_tables(self.read(number) for number in range(len(self.batches)))
-
-    def _held(self) -> pa.Table:
-        held = nightly.latest(self.file.parent).table()
-        for purpose in CONSENTS.values():
-            place = self.schema.get_field_index(excluded_column(purpose.name))
-            held = held.set_column(place, self.schema.field(place), pa.nulls(len(held), pa.string()))
-        return held
+def _allowed(rows: pa.Table) -> pa.Table:
+    for purpose in CONSENTS.values():
+        place = rows.schema.get_field_index(excluded_column(purpose.name))
+        rows = rows.set_column(place, rows.schema.field(place), pa.nulls(len(rows), pa.string()))
+    return rows

@@ -7,9 +7,7 @@ ranked/<task>.arrow            who comes first: customers by falling probability
 rejected/part-00000.parquet
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -44,37 +42,39 @@ def percentiles(sorted_scores: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 
 class Tables:
-    """Writes the tables of a run into its folder; `files` says what was written."""
+    """Writes the tables of a run into its folder. What was ranked is read from there, so that parts may be written by others."""
 
     def __init__(self, work: Work, parts: Sequence[int], tasks: Sequence[str]) -> None:
         self.work, self.parts, self.tasks = work, parts, list(tasks)
-        self.files: dict[str, FileFacts] = {}
         self._sorted: dict[str, np.ndarray] = {}
 
-    def rank(self, task: str) -> None:
-        """Order everybody by a task's probability; equal ones by customer. Must come before `write`."""
+    def rank(self, task: str) -> dict[str, FileFacts]:
+        """Order everybody by a task's probability; equal ones by customer. Must come before `write`. Says what was written, as do
+        the others."""
         found = pa.concat_tables(self.work.scored(number, task) for number in self.parts)
         scores = found["probability"].to_numpy()
         order = np.argsort(-scores, kind="stable")  # customers rise within and over the parts
-        self._sorted[task] = scores[order[::-1]]
-        table = found.take(pa.array(order))
-        ranks = pa.chunked_array([percentiles(self._sorted[task], table["probability"].to_numpy())])
-        table = table.append_column("percentile", ranks).select(RANKED.names)
-        self._arrow(f"ranked/{task}.arrow", table.combine_chunks())
+        table = found.take(pa.array(order)).combine_chunks()
+        falling = table["probability"].to_numpy()
+        ranks = pa.chunked_array([percentiles(falling[::-1], falling)])
+        table = table.append_column("percentile", ranks).select(RANKED.names).combine_chunks()
+        name = _ranked(task)
+        return {name: write_arrow(self._place(name), table)}
 
-    def promise(self, doubts: Mapping[str, Doubt]) -> None:
+    def promise(self, doubts: Mapping[str, Doubt]) -> dict[str, FileFacts]:
         """How many will act, over all parts; `doubts` are by task (see `serving.forecast`)."""
         found = forecast((self.work.beside(number, "forecast") for number in self.parts), doubts)
-        self._parquet("forecast/part-00000.parquet", found)
+        name = "forecast/part-00000.parquet"
+        return {name: write_parquet(self._place(name), found)}
 
-    def write(self, number: int) -> None:
+    def write(self, number: int) -> dict[str, FileFacts]:
         """The tables of one part."""
         staged = self.work.long(number)
         task, scores = staged["task"].to_numpy(), staged["probability"].to_numpy()
         found = np.empty(len(staged))
         for name in self.tasks:
             mine = task == name
-            found[mine] = percentiles(self._sorted[name], scores[mine])
+            found[mine] = percentiles(self._rising(name), scores[mine])
         columns = {**{name: staged[name] for name in staged.column_names}, "percentile": pa.array(found)}
         long = pa.table([columns[name] for name in LONG.names], schema=LONG).combine_chunks()
         made: dict[str, tuple[Callable[[Path, pa.Table], FileFacts], Callable[[], pa.Table]]] = {
@@ -89,21 +89,24 @@ class Tables:
         places = {
             kind: f"{kind}/part-{number:05d}.{'arrow' if kind == 'lookup' else 'parquet'}" for kind in made
         }
-        # Compressing and hashing are most of it, and wait for nobody.
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            told = pool.map(lambda kind: made[kind][0](self._place(places[kind]), made[kind][1]()), made)
-            self.files |= dict(zip(places.values(), told, strict=True))
+        return {
+            places[kind]: write(self._place(places[kind]), table()) for kind, (write, table) in made.items()
+        }
 
-    def _parquet(self, name: str, table: pa.Table) -> None:
-        self.files[name] = write_parquet(self._place(name), table)
-
-    def _arrow(self, name: str, table: pa.Table) -> None:
-        self.files[name] = write_arrow(self._place(name), table)
+    def _rising(self, task: str) -> np.ndarray:
+        if task not in self._sorted:
+            with pa.memory_map(str(self.work.run / _ranked(task))) as source:
+                self._sorted[task] = pa.ipc.open_file(source).read_all()["probability"].to_numpy()[::-1]
+        return self._sorted[task]
 
     def _place(self, name: str) -> Path:
         file = self.work.run / name
         file.parent.mkdir(parents=True, exist_ok=True)
         return file
+
+
+def _ranked(task: str) -> str:
+    return f"ranked/{task}.arrow"
 
 
 def write_parquet(place: Path, table: pa.Table) -> FileFacts:

@@ -9,10 +9,9 @@ the rows given (its contributions on the first of them); whatever it does not co
 """
 
 import logging
-import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,9 @@ __all__ = ["FastBooster", "faster"]
 
 log = logging.getLogger(__name__)
 
-ROWS_PER_BLOCK = 16_384  # fewer, and threads wait for one another's Python more than they compute
+ROWS_PER_BLOCK = (
+    6_000  # their answers stay in the cache; a power of two would let columns push one another out
+)
 MOST_QUESTIONS = 10
 MOST_CELLS = 40_000_000  # 320 MB of tables; a forest with more stays with LightGBM
 MOST_LEVELS = 1_024
@@ -34,6 +35,9 @@ TREES_AT_A_TIME = 50  # worked out together
 MOST_EXPLAINED = 128  # of the rows it is held against; LightGBM takes seconds to explain a thousand
 FEWEST_ROWS = 64  # below, a block is not worth its calls: rows one by one, or LightGBM's own walk
 CLOSE = 1e-9
+
+Question = tuple[int, int, Any]
+"""Feature, LightGBM's decision type, and a threshold or the levels that go left."""
 
 
 class FastBooster:
@@ -74,17 +78,9 @@ class FastBooster:
 
     def _in_blocks(self, rows: np.ndarray, answer: Any, width: int) -> np.ndarray:
         found = np.empty((len(rows), width))
-        places = range(0, len(rows), ROWS_PER_BLOCK)
-
-        def one(place: int) -> None:
+        for place in range(0, len(rows), ROWS_PER_BLOCK):
             block = rows[place : place + ROWS_PER_BLOCK]
             found[place : place + len(block)] = answer(self._questions.answered(block)).T
-
-        if len(places) == 1:
-            one(0)
-        else:
-            with ThreadPoolExecutor(os.cpu_count()) as threads:
-                list(threads.map(one, places))
         return found
 
     def _one_by_one(self, rows: np.ndarray) -> np.ndarray:
@@ -133,14 +129,16 @@ class FastBooster:
 
 
 class _Questions:
-    """Every distinct question of a forest; trees that ask the same share the answer."""
+    """Every distinct question of a forest; trees that ask the same share the answer. Those of one column and kind come one after the
+    other, so that all of them are answered at once."""
 
     def __init__(self, given: Forest) -> None:
-        self._numbers: dict[tuple[Any, ...], int] = {}
-        self.of_tree = [
-            [self._number(tree, node) for node in range(len(tree.feature))] for tree in given.trees
-        ]
-        self._asked = list(self._numbers)
+        of_tree = [[_question(tree, node) for node in range(len(tree.feature))] for tree in given.trees]
+        distinct = dict.fromkeys(question for some in of_tree for question in some)
+        self._asked = sorted(distinct, key=lambda asked: asked[:2])
+        numbers = {question: number for number, question in enumerate(self._asked)}
+        self.of_tree = [[numbers[question] for question in some] for some in of_tree]
+        self._groups = list(_grouped(self._asked))
         self._feature = np.array([feature for feature, _, _ in self._asked], dtype=np.intp)
         decision = np.array([decision for _, decision, _ in self._asked], dtype=np.int64)
         category = (decision & CATEGORICAL) != 0
@@ -151,37 +149,25 @@ class _Questions:
         self._none_is_zero = ((decision >> 2) & 3) != MISSING_NAN
         self._none_is_right = ~self._none_is_zero & ((decision & DEFAULT_LEFT) == 0)
 
-    def _number(self, tree: Any, node: int) -> int:
-        feature, decision = int(tree.feature[node]), int(tree.decision[node])
-        what = tree.levels[node] if decision & CATEGORICAL else float(tree.threshold[node])
-        if decision & CATEGORICAL:
-            _right_of(what)  # before anybody asks: it may be of a form that is not covered
-        return self._numbers.setdefault((feature, decision, what), len(self._numbers))
-
     def answered(self, rows: np.ndarray) -> np.ndarray:
         """(questions x rows) of 0 and 1: whether the row goes right."""
         found = np.empty((len(self._asked), len(rows)), dtype=np.uint8)
-        columns: dict[int, np.ndarray] = {}
-        filled: dict[int, np.ndarray] = {}
-        levels: dict[int, np.ndarray] = {}
-        for number, (feature, decision, what) in enumerate(self._asked):
-            if feature not in columns:
-                columns[feature] = np.ascontiguousarray(rows[:, feature])
-            column, into = columns[feature], found[number].view(bool)
+        begin = 0
+        for feature, decision, what in self._groups:
+            into = found[begin : begin + len(what)].view(bool)
+            column = np.ascontiguousarray(rows[:, feature])
             if decision & CATEGORICAL:
-                if feature not in levels:
-                    levels[feature] = _levels(column)
-                _right_of(what).take(levels[feature], out=into)
-                continue
-            if (decision >> 2) & 3 != MISSING_NAN:  # it saw nothing missing and takes it for a zero
-                if feature not in filled:
-                    filled[feature] = np.nan_to_num(column, nan=0.0, posinf=np.inf, neginf=-np.inf)
-                np.greater(filled[feature], what, out=into)
+                levels = _levels(column)
+                for line, right in zip(into, what, strict=True):
+                    right.take(levels, out=line)
+            elif (decision >> 2) & 3 != MISSING_NAN:  # it saw nothing missing and takes it for a zero
+                np.greater(np.where(np.isnan(column), 0.0, column), what, out=into)
             elif decision & DEFAULT_LEFT:
                 np.greater(column, what, out=into)
             else:
                 np.less_equal(column, what, out=into)
                 np.invert(into, out=into)
+            begin += len(what)
         return found
 
     def answered_by(self, row: np.ndarray) -> np.ndarray:
@@ -196,6 +182,24 @@ class _Questions:
             level = int(value) if -1 < value < MOST_LEVELS else MOST_LEVELS
             found[number] = _right_of(levels)[level]
         return found
+
+
+def _question(tree: Any, node: int) -> Question:
+    feature, decision = int(tree.feature[node]), int(tree.decision[node])
+    return feature, decision, tree.levels[node] if decision & CATEGORICAL else float(tree.threshold[node])
+
+
+def _grouped(asked: Sequence[Question]) -> Iterator[tuple[int, int, np.ndarray]]:
+    """By feature and decision, in their order: the thresholds, one below the other, or by place whether a level goes right."""
+    for (feature, decision), some in groupby(asked, key=lambda one: one[:2]):
+        kinds = [what for _, _, what in some]
+        yield (
+            feature,
+            decision,
+            np.array([_right_of(w) for w in kinds] if decision & CATEGORICAL else kinds).reshape(
+                len(kinds), -1
+            ),
+        )
 
 
 def _levels(column: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 from unittest import mock
@@ -28,7 +28,8 @@ import pyarrow.parquet as pq
 import typer
 
 from features import audit, durable, nightly
-from features.errors import BadRun, NoWarehouse
+from features.errors import BadRun, NoWarehouse, RunInProgress
+from features.lock import held
 from features.nightly import NightlyRows
 from features.warehouse import Warehouse, connect
 from serving.batch import batch
@@ -60,37 +61,48 @@ def nights_ready(scratch: Path) -> Iterator[Warehouse]:
 
 
 def kills(warehouse: Warehouse, scratch: Path, count: int, seed: int) -> dict[str, int]:
-    """SIGKILL the batch `count` times at moments drawn over its whole course. After each kill readers see the run before, whole, or the
-    new one, whole; called again it ends with the bytes of a run that was never disturbed."""
+    """SIGKILL the batch `count` times at moments drawn over its whole course, or, where it has workers, one of these. After each kill readers
+    see the run before, whole, or the new one, whole; called again it ends with the bytes of a run that was never disturbed."""
     dice, scores = random.Random(seed), scratch / "killed"
-    _in_a_process(warehouse, scratch / "undisturbed")
+    _in_a_process(warehouse, scratch / "undisturbed", 1)
     undisturbed = Run.open(current(scratch / "undisturbed")).manifest.content
-    began = time.monotonic()
-    _in_a_process(warehouse, scores)
-    lasts_s = time.monotonic() - began
+    lasts_s = {}
+    for processes in (1, 2):
+        began = time.monotonic()
+        _in_a_process(warehouse, scores, processes)
+        lasts_s[processes] = time.monotonic() - began
     seen: Counter[str] = Counter()
     for number in range(count):
-        before = current(scores)
-        child = _started(warehouse, scores)
-        time.sleep(dice.uniform(0, 1.1 * lasts_s))
-        os.kill(child, signal.SIGKILL)
+        before, processes = current(scores), dice.choice((1, 2))
+        child = _started(warehouse, scores, processes)
+        time.sleep(dice.uniform(0, 1.1 * lasts_s[processes]))
+        workers = _workers(child)
+        victim = dice.choice([child, *workers[:1]])
+        with suppress(ProcessLookupError):
+            os.kill(victim, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
-        seen["killed" if os.WIFSIGNALED(status) else "was done already"] += 1
+        killed = os.WIFSIGNALED(status) or status
+        seen[
+            f"killed, {'a worker' if victim != child else f'{processes} at work'}"
+            if killed
+            else "was done already"
+        ] += 1
+        _wait_for_the_lock(scores)
         after = current(scores)
         folder.verify(after)
         assert after == before or after.name > before.name, f"seed {seed}, kill {number}: {after.name}"
         assert Run.open(after).manifest.content == undisturbed, f"seed {seed}, kill {number}"
         if dice.random() < 0.5:
-            _in_a_process(warehouse, scores)
+            _in_a_process(warehouse, scores, dice.choice((1, 2)))
             assert Run.open(current(scores)).manifest.content == undisturbed, f"seed {seed}, kill {number}"
             seen["ended well when called again"] += 1
             folder.prune(scores, 2)
-    _in_a_process(warehouse, scores)
+    _in_a_process(warehouse, scores, 2)
     assert not list(scores.glob(".work-*")), f"seed {seed}: leftovers"
     return dict(seen)
 
 
-def _started(warehouse: Warehouse, scores: Path) -> int:
+def _started(warehouse: Warehouse, scores: Path, processes: int) -> int:
     """A process that runs the batch; its id. It is forked, so this process must not have used LightGBM's threads: they do not survive it."""
     if child := os.fork():
         return child
@@ -98,14 +110,30 @@ def _started(warehouse: Warehouse, scores: Path) -> int:
     try:
         devnull = os.open(os.devnull, os.O_WRONLY)
         os.dup2(devnull, 2)
-        batch(warehouse, END, scores=scores)
+        batch(warehouse, END, scores=scores, processes=processes)
         status = 0
     finally:
         os._exit(status)
 
 
-def _in_a_process(warehouse: Warehouse, scores: Path) -> None:
-    _, status = os.waitpid(_started(warehouse, scores), 0)
+def _workers(process: int) -> list[int]:
+    with suppress(OSError):
+        tasks = Path(f"/proc/{process}/task").iterdir()
+        return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    return []
+
+
+def _wait_for_the_lock(scores: Path) -> None:
+    """Workers end by themselves, and at once."""
+    for _ in range(500):
+        with suppress(RunInProgress), held(scores):
+            return
+        time.sleep(0.01)
+    raise AssertionError("five seconds after the batch was killed something holds its lock")
+
+
+def _in_a_process(warehouse: Warehouse, scores: Path, processes: int) -> None:
+    _, status = os.waitpid(_started(warehouse, scores, processes), 0)
     assert status == 0, f"the batch ended with {status}"
 
 

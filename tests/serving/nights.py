@@ -33,11 +33,11 @@ def night(scores: Path, drawn: str, part_rows: int = 3) -> Run:
         work.keep(number, _part(some, names, as_of))
     work.again()
     tables = Tables(work, range(len(parts)), tasks)
+    files = tables.promise({})
     for task in tasks:
-        tables.rank(task)
-    tables.promise({})
+        files |= tables.rank(task)
     for number in range(len(parts)):
-        tables.write(number)
+        files |= tables.write(number)
     population = len({line[0] for line in lines})
     counts = {task: sum(line[1] == task for line in lines) for task in tasks}
     facts = {
@@ -46,8 +46,8 @@ def night(scores: Path, drawn: str, part_rows: int = 3) -> Run:
 
     def manifest(name: str, sequence: int) -> Manifest:
         return Manifest(run=name, sequence=sequence, key="k", as_of=as_of, expires_at=as_of + timedelta(days=7), made_at=as_of,
-                        warehouse="w", rows="r", population=population, tasks=facts, files=tables.files,
-                        content=content_of(tables.files))  # fmt: skip
+                        warehouse="w", rows="r", population=population, tasks=facts, files=files,
+                        content=content_of(files))  # fmt: skip
 
     folder = publish(scores, work.run, as_of, manifest)
     work.clear()

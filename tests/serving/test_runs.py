@@ -23,6 +23,7 @@ from features.errors import BadData, BadRun, NoWarehouse, RunInProgress, Unknown
 from features.lock import held
 from features.warehouse import connect
 from serving import batch as command
+from serving import parts
 from serving.batch import batch
 from serving.partition import believed
 from serving.runs import Run, current, folder
@@ -179,7 +180,7 @@ def test_a_run_is_the_same_to_the_byte_in_any_number_of_parts_done_at_any_time(
     assert small is not None
     many = _in_small_parts(tmp_path / "rows.arrow", 200)
     monkeypatch.setattr(nightly, "materialise", lambda *_: many)
-    scored, asked = command.score_part, []
+    scored, asked = parts.score_part, []
 
     def counted(*given: Any) -> Any:
         asked.append(len(given[1]))
@@ -187,7 +188,7 @@ def test_a_run_is_the_same_to_the_byte_in_any_number_of_parts_done_at_any_time(
             raise KeyboardInterrupt
         return scored(*given)
 
-    monkeypatch.setattr(command, "score_part", counted)
+    monkeypatch.setattr(parts, "score_part", counted)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             batch(connect(), END, scores=tmp_path / "parts")
