@@ -33,8 +33,7 @@ from serving.runs.manifest import FileFacts
 from serving.runs.work import Done, Work
 from serving.scorer import Scorer
 from serving.slim import do_without
-from training.artefact import read
-from training.copies import Champion
+from training.copies import Copy
 
 __all__ = ["MOST", "main", "makers"]
 
@@ -191,10 +190,10 @@ def _parts(given: _Given) -> Parts:
     """The same, in a worker. Raises `BadModel` when a model is no longer the one that the batch read."""
     scorers = []
     for told in given.models:
-        loaded = read(Path(told.folder))
-        if loaded.digest != told.digest:
+        champion = Copy(told.task, told.version, Path(told.folder)).read()
+        if champion.loaded.digest != told.digest:
             raise BadModel(f"{told.folder} was another model when the batch began; run it again")
-        scorers.append(Scorer(Champion(told.task, told.version, loaded)))
+        scorers.append(Scorer(champion))
     return Parts(
         scorers,
         NightlyRows.open(Path(given.rows)),

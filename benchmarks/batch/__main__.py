@@ -1,6 +1,6 @@
 """The nightly batch: probability, grade, reasons in two languages of everybody for four champions, published; features included.
 
-    make bench-batch                                                   1,000,000 customers; takes most of an hour
+    make bench-batch                                                   1,000,000 customers; takes an hour
     python -m benchmarks.batch --customers 10000 --peer-customers 2000 --home var/bench/batch
 
 The carmaker is a small invented one, repeated under new ids until there are as many customers as asked for; its models are trained
@@ -34,7 +34,7 @@ def main(
     flat: Annotated[
         int, typer.Option(help="customers for the memory of the part after the features; 0: none")
     ] = 0,
-    peer_customers: Annotated[int, typer.Option(help="for the peers, and for ours beside them")] = 20_000,
+    peer_customers: Annotated[int, typer.Option(help="for the peers, and for ours beside them")] = 1_000_000,
     runs: Annotated[int, typer.Option(help="of each side by side")] = 3,
     of: Annotated[int, typer.Option(help="customers of the carmaker that is repeated")] = 12_000,
     home: Annotated[Path, typer.Option(help="where it lies, to be used again")] = Path("var/bench/batch"),
