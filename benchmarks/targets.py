@@ -12,15 +12,17 @@ that of pairs on the same draws.
                        probabilities are all true stays below, 19 times of 20, in either way of measuring; the oracle's
 
     make bench-targets        WORLD names may follow: python -m benchmarks.targets cdnow journey
+    python -m benchmarks.targets carmaker --customers 100000 --task churn        the invented carmaker may be larger
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
+from unittest import mock
 
 import lightgbm as lgb
 import numpy as np
@@ -42,6 +44,7 @@ from training.resampling import Draws, Estimate, draws_of, estimate
 from training.task import Task
 from training.tasks import task_named
 from training.train import Prepared, fitted, prepare
+from worlds import invented
 from worlds.demo import WORLDS, Study, World, planned_for
 
 TOP = np.array([0.10])
@@ -78,21 +81,24 @@ class Case:
 
 def main(
     worlds: Annotated[list[str] | None, typer.Argument(help="worlds to measure; default: all")] = None,
+    customers: Annotated[int, typer.Option(help="of the invented carmaker")] = invented.CUSTOMERS,
+    task: Annotated[list[str] | None, typer.Option(help="tasks to measure; default: all")] = None,
 ) -> None:
     found = []
     for name in worlds or list(WORLDS):
         if reason := WORLDS[name].absent():
             print(f"{name} skipped: {reason}")
             continue
-        with elsewhere():
-            for case in cases(WORLDS[name]):
+        larger = replace(invented.WORLD, customers=customers)
+        with elsewhere(), mock.patch.object(invented, "WORLD", larger):
+            for case in cases(WORLDS[name], task):
                 found.append(measured(case))
                 print(*found[-1]["shown"], sep="  ", flush=True)
     table = Table("", *TITLES, title="Out of sample, ROC AUC unless said otherwise, with 95 % intervals")
     for row in found:
         table.add_row(*row["shown"])
     Console(width=None if Console().is_terminal else 230).print(table)
-    write("targets", {"rows": found})
+    write("targets", {"customers": customers, "rows": found})
 
 
 @contextmanager
@@ -107,10 +113,10 @@ def elsewhere() -> Iterator[None]:
             os.chdir(here)
 
 
-def cases(world: World) -> Iterator[Case]:
+def cases(world: World, tasks: Sequence[str] | None = None) -> Iterator[Case]:
     world.convert(data_folder() / "warehouse")
     warehouse = connect(str(data_folder() / "warehouse"))
-    for study in world.studies():
+    for study in (one for one in world.studies() if not tasks or one.task in tasks):
         task = task_named(study.task, warehouse)
         yield _case(world, study, task, warehouse)
 

@@ -85,7 +85,7 @@ class _Failed(msgspec.Struct, frozen=True, tag=True):
 def makers(parts: Parts, rows_left: int, lock: int, processes: int | None = None) -> Iterator[Makers]:
     """The parts' makers: this process where few rows are left to do, else one beside it per core (or so many `processes`), which hold the
     descriptor `lock` open. Raises `WorkerLost` when one of them ends before its work."""
-    count = min(os.cpu_count() or 1, MOST) if processes is None else processes
+    count = min(os.cpu_count() or 1, MOST) if processes is None else min(processes, len(parts.rows.batches))
     if count <= 1 or (processes is None and rows_left < WORTH_ROWS):
         yield parts
         return
@@ -135,9 +135,8 @@ class _Worker:
     """One process, as the batch sees it."""
 
     def __init__(self, told: bytes, lock: int) -> None:
-        env = os.environ | {
-            "OMP_NUM_THREADS": "1"
-        }  # of Arrow and LightGBM: other cores have workers of their own
+        # One thread of Arrow and of LightGBM: other cores have workers of their own.
+        env = os.environ | {"OMP_NUM_THREADS": "1"}
         self._process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, pass_fds=(lock,))  # fmt: skip
         self._say(told)
 
