@@ -64,6 +64,7 @@ class Parts:
         ids = good["customer_id"].combine_chunks()
         then = self.before.beside(ids) if self.before and len(good) else None
         made = score_part(self._quick, good, bad, self.as_of, self.expires_at, then)
+        self.rows.let_go()
         return self.work.keep(number, made, time.monotonic() - began)
 
     @cached_property

@@ -9,6 +9,8 @@ and ends with it: whoever finds the lock free is alone.
 """
 
 import contextlib
+import ctypes
+import gc
 import os
 import queue
 import signal
@@ -23,6 +25,7 @@ from pathlib import Path
 from typing import IO, Literal, TypeVar
 
 import msgspec
+import pyarrow as pa
 
 from features import errors
 from features.errors import BadModel, PropensityError, WorkerLost
@@ -89,8 +92,17 @@ def makers(parts: Parts, rows_left: int, lock: int, processes: int | None = None
     if count <= 1 or (processes is None and rows_left < WORTH_ROWS):
         yield parts
         return
+    _hand_back()
     with _Workers(parts, count, lock) as workers:
         yield workers
+
+
+def _hand_back() -> None:
+    """Memory that the features took and nobody uses goes back to the system, for the workers to take."""
+    gc.collect()
+    pa.default_memory_pool().release_unused()
+    with contextlib.suppress(AttributeError):  # another C library than glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 class _Workers:

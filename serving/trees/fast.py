@@ -24,9 +24,7 @@ __all__ = ["FastBooster", "faster"]
 
 log = logging.getLogger(__name__)
 
-ROWS_PER_BLOCK = (
-    6_000  # their answers stay in the cache; a power of two would let columns push one another out
-)
+ROWS_PER_BLOCK = 6_000  # answers stay in the cache; in a power of two columns would push one another out
 MOST_QUESTIONS = 10
 MOST_CELLS = 40_000_000  # 320 MB of tables; a forest with more stays with LightGBM
 MOST_LEVELS = 1_024
@@ -192,14 +190,8 @@ def _question(tree: Any, node: int) -> Question:
 def _grouped(asked: Sequence[Question]) -> Iterator[tuple[int, int, np.ndarray]]:
     """By feature and decision, in their order: the thresholds, one below the other, or by place whether a level goes right."""
     for (feature, decision), some in groupby(asked, key=lambda one: one[:2]):
-        kinds = [what for _, _, what in some]
-        yield (
-            feature,
-            decision,
-            np.array([_right_of(w) for w in kinds] if decision & CATEGORICAL else kinds).reshape(
-                len(kinds), -1
-            ),
-        )
+        told = [_right_of(what) if decision & CATEGORICAL else what for _, _, what in some]
+        yield feature, decision, np.array(told).reshape(len(told), -1)
 
 
 def _levels(column: np.ndarray) -> np.ndarray:
