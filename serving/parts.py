@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import accumulate
 from typing import Protocol
 
 import pyarrow as pa
@@ -85,10 +86,7 @@ class Parts:
 
     @cached_property
     def _first_rows(self) -> list[int]:
-        found = [0]
-        for batch in self.rows.batches:
-            found.append(found[-1] + batch.num_rows)
-        return found
+        return list(accumulate((batch.num_rows for batch in self.rows.batches), initial=0))
 
     def _last_id(self, number: int) -> str | None:
         """The customer before a part."""

@@ -38,7 +38,7 @@ from serving.scorer import Scorer
 from serving.slim import do_without
 from training.copies import Copy
 
-__all__ = ["MOST", "main", "makers"]
+__all__ = ["main", "makers"]
 
 MOST = 8  # each takes some 600 MB
 WORTH_ROWS = 200_000  # fewer are scored before workers have started
@@ -88,8 +88,10 @@ class _Failed(msgspec.Struct, frozen=True, tag=True):
 def makers(parts: Parts, rows_left: int, lock: int, processes: int | None = None) -> Iterator[Makers]:
     """The parts' makers: this process where few rows are left to do, else one beside it per core (or so many `processes`), which hold the
     descriptor `lock` open. Raises `WorkerLost` when one of them ends before its work."""
-    count = min(os.cpu_count() or 1, MOST) if processes is None else min(processes, len(parts.rows.batches))
-    if count <= 1 or (processes is None and rows_left < WORTH_ROWS):
+    if processes is None:
+        processes = min(os.cpu_count() or 1, MOST) if rows_left >= WORTH_ROWS else 1
+    count = min(processes, len(parts.rows.batches))
+    if count <= 1:
         yield parts
         return
     _hand_back()

@@ -49,11 +49,12 @@ def timed(steps: Sequence[Step]) -> Iterator[Counter[str]]:
 def measured(work: Callable[[], Any]) -> dict[str, float]:
     """Seconds by the clock and by the processor, and the highest memory, GiB: of this process and those it started."""
     clock, processor, over = time.perf_counter(), _processor(), threading.Event()
-    highest = [0]
+    highest = 0
 
     def watch() -> None:
+        nonlocal highest
         while not over.wait(WATCH_S):
-            highest.append(max(highest.pop(), _memory("self")))
+            highest = max(highest, _memory("self"))
 
     watching = threading.Thread(target=watch, daemon=True)
     watching.start()
@@ -61,7 +62,7 @@ def measured(work: Callable[[], Any]) -> dict[str, float]:
     taken = {"time": time.perf_counter() - clock, "processor": _processor() - processor}
     over.set()
     watching.join()
-    return taken | {"GiB": max(highest[0], _status("self", "VmHWM")) / 2**20}
+    return taken | {"GiB": max(highest, _status("self", "VmHWM")) / 2**20}
 
 
 def _processor() -> float:

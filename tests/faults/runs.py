@@ -38,7 +38,7 @@ from tests.serving.nights import night
 from tests.shop import END, open_shop_elsewhere
 from training import registry
 
-__all__ = ["failing_calls", "flips", "kills", "nights_ready", "polled"]
+__all__ = ["children", "failing_calls", "flips", "in_small_parts", "kills", "nights_ready", "polled"]
 
 ROWS_PER_PART = 300
 CALLS = ("fsync", "replace", "write", "open")
@@ -47,17 +47,22 @@ CALLS = ("fsync", "replace", "write", "open")
 @contextmanager
 def nights_ready(scratch: Path) -> Iterator[Warehouse]:
     """Stand in a shop whose feature rows are there, in several parts, and whose models are loaded: what comes after is the batch."""
-    rows = nightly.latest()
-    file = scratch / "rows.arrow"
-    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
-        writer.write_table(rows.table(), max_chunksize=ROWS_PER_PART)
+    rows = in_small_parts(scratch / "rows.arrow", ROWS_PER_PART)
     champions = registry.champions()
     with (
-        mock.patch.object(nightly, "materialise", return_value=NightlyRows.open(file)),
+        mock.patch.object(nightly, "materialise", return_value=rows),
         mock.patch.object(registry, "champions", return_value=champions),
         mock.patch.object(audit, "noted", return_value=None),
     ):
         yield connect()
+
+
+def in_small_parts(file: Path, size: int) -> NightlyRows:
+    """The newest feature rows once more, in parts of so many."""
+    rows = nightly.latest()
+    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
+        writer.write_table(rows.table(), max_chunksize=size)
+    return NightlyRows.open(file)
 
 
 def kills(warehouse: Warehouse, scratch: Path, count: int, seed: int) -> dict[str, int]:
@@ -76,7 +81,7 @@ def kills(warehouse: Warehouse, scratch: Path, count: int, seed: int) -> dict[st
         before, processes = current(scores), dice.choice((1, 2))
         child = _started(warehouse, scores, processes)
         time.sleep(dice.uniform(0, 1.1 * lasts_s[processes]))
-        workers = _workers(child)
+        workers = children(child)
         victim = dice.choice([child, *workers[:1]])
         with suppress(ProcessLookupError):
             os.kill(victim, signal.SIGKILL)
@@ -116,7 +121,8 @@ def _started(warehouse: Warehouse, scores: Path, processes: int) -> int:
         os._exit(status)
 
 
-def _workers(process: int) -> list[int]:
+def children(process: int) -> list[int]:
+    """The processes that one has started, and that are there; none of one that has ended."""
     with suppress(OSError):
         tasks = Path(f"/proc/{process}/task").iterdir()
         return [int(child) for task in tasks for child in (task / "children").read_text().split()]

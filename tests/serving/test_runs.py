@@ -31,6 +31,7 @@ from serving.runs.manifest import MANIFEST, Manifest
 from serving.runs.schema import CHANCE, LONG, MOVED, REASON, wide
 from serving.runs.tables import percentiles
 from serving.scorer import Scorer
+from tests.faults.runs import in_small_parts
 from tests.shop import END
 from training import registry
 
@@ -178,7 +179,7 @@ def test_a_run_is_the_same_to_the_byte_in_any_number_of_parts_done_at_any_time(
     whole = batch(connect(), END, scores=tmp_path / "whole")
     small = nightly.materialise(connect(), END)
     assert small is not None
-    many = _in_small_parts(tmp_path / "rows.arrow", 200)
+    many = in_small_parts(tmp_path / "rows.arrow", 200)
     monkeypatch.setattr(nightly, "materialise", lambda *_: many)
     scored, asked = parts.score_part, []
 
@@ -200,13 +201,6 @@ def test_a_run_is_the_same_to_the_byte_in_any_number_of_parts_done_at_any_time(
     again = batch(connect(), END, scores=tmp_path / "again")
     assert again.manifest.content == run.manifest.content
     assert not list((tmp_path / "parts").glob(".work-*"))
-
-
-def _in_small_parts(file: Path, size: int) -> nightly.NightlyRows:
-    rows = nightly.latest()
-    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
-        writer.write_table(rows.table(), max_chunksize=size)
-    return nightly.NightlyRows.open(file)
 
 
 def test_another_model_or_date_does_not_go_on_with_what_was_begun(

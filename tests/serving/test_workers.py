@@ -23,6 +23,7 @@ from serving.batch import batch
 from serving.parts import Parts
 from serving.runs import Run, folder
 from serving.runs.work import Work
+from tests.faults.runs import children, in_small_parts
 from tests.shop import END
 from training import registry
 
@@ -45,10 +46,7 @@ with mock.patch.object(nightly, "materialise", return_value=rows):
 @pytest.fixture(autouse=True)
 def rows(in_shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> nightly.NightlyRows:
     """The shop's feature rows, in 25 parts."""
-    held_rows, file = nightly.latest(), tmp_path / "rows.arrow"
-    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, held_rows.schema) as writer:
-        writer.write_table(held_rows.table(), max_chunksize=60)
-    found = nightly.NightlyRows.open(file)
+    found = in_small_parts(tmp_path / "rows.arrow", 60)
     monkeypatch.setattr(nightly, "materialise", lambda *_: found)
     return found
 
@@ -107,11 +105,6 @@ def as_soon_as_a_part_is_done(scores: Path, then: Callable[[], Any]) -> Iterator
     watching.start()
     yield
     watching.join(30)
-
-
-def children(process: int) -> list[int]:
-    tasks = Path(f"/proc/{process}/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 
 
 def workers_of(process: int) -> list[int]:
