@@ -24,18 +24,17 @@ __all__ = ["Held", "Piece", "SortedFiles"]
 
 OWNER = "customer_id"
 MOST_ROWS = 1 << 20  # of a row group: a piece reads whole ones
-LATELY = 64  # columns of row groups that are kept at hand, a megabyte each at most
+LATELY = 64  # columns of row groups, a megabyte each at most, and footers of files that are kept at hand
 
 
 @dataclass(frozen=True, eq=False)
 class _File:
     path: Path
-    metadata: pq.FileMetaData
     strings: Sequence[str]
 
     def column(self, name: str, group: int) -> pa.ChunkedArray:
         """A column of a row group, by a reader of its own: threads do not share one."""
-        reader = pq.ParquetFile(self.path, metadata=self.metadata, read_dictionary=self.strings)
+        reader = pq.ParquetFile(self.path, metadata=_footer(self), read_dictionary=self.strings)
         return reader.read_row_group(group, columns=[name], use_threads=False)[name]
 
 
@@ -45,12 +44,9 @@ class _Group:
 
     file: _File
     number: int
+    rows: int
     first: str
     last: str
-
-    @property
-    def rows(self) -> int:
-        return int(self.file.metadata.row_group(self.number).num_rows)
 
     def column(self, name: str) -> pa.ChunkedArray:
         return _column(self.file, name, self.number)
@@ -69,28 +65,27 @@ class SortedFiles:
         """The files, when their columns are as declared and their rows in the order of customers, in row groups small
         enough to be read one by one; else None."""
         strings = [c.name for c in source.columns if c.type == "string" and c.name != source.key]
-        read = [(path, pq.read_metadata(path)) for path in paths]
-        schemas = [metadata.schema.to_arrow_schema() for _, metadata in read]
-        files = [
-            _File(path, metadata, [name for name in strings if name in schema.names])
-            for (path, metadata), schema in zip(read, schemas, strict=True)
-        ]
-        names = frozenset(schemas[0].names) & set(source.column_names) if schemas else frozenset[str]()
-        for schema in schemas:
+        names: frozenset[str] | None = None
+        groups: list[_Group] = []
+        for path in paths:
+            footer = pq.read_metadata(path)
+            schema = footer.schema.to_arrow_schema()
+            if names is None:
+                names = frozenset(schema.names) & set(source.column_names)
             if any(
                 name not in schema.names or schema.field(name).type != source[name].arrow for name in names
             ):
                 return None
-        groups: list[_Group] = []
-        for file in files:
-            for number in range(file.metadata.num_row_groups):
-                if file.metadata.row_group(number).num_rows > MOST_ROWS:
+            file = _File(path, [name for name in strings if name in schema.names])
+            for number in range(footer.num_row_groups):
+                rows = footer.row_group(number).num_rows
+                if rows > MOST_ROWS:
                     return None
                 ends = _ends(file.column(OWNER, number))
                 if ends is None or (groups and ends[0] < groups[-1].last):
                     return None
-                groups.append(_Group(file, number, *ends))
-        return cls(source, names, groups)
+                groups.append(_Group(file, number, rows, *ends))
+        return cls(source, names or frozenset(), groups)
 
     @property
     def rows(self) -> int:
@@ -148,6 +143,12 @@ class Held:
 
     def _owner(self, row: int) -> str:
         return str(self.table[self.owner][row].as_py())
+
+
+@lru_cache(maxsize=LATELY)
+def _footer(file: _File) -> pq.FileMetaData:
+    """What a file says of its row groups; of thousands of files it is not held, that would be a kilobyte for each column of each group."""
+    return pq.read_metadata(file.path)
 
 
 @lru_cache(maxsize=LATELY)

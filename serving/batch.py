@@ -20,9 +20,11 @@ os.environ.setdefault("DUCKDB_JE_MALLOC_CONF", "dirty_decay_ms:0,muzzy_decay_ms:
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -64,6 +66,8 @@ log = logging.getLogger(__name__)
 VALID_DAYS = 7
 MOST_REJECTED = 0.01
 ROWS = "rows"
+_MadeBy = Callable[[int], AbstractContextManager[Makers]]
+"""Those who make parts of so many rows."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +124,9 @@ def batch(
         rows = _rows(job, work)
         parts = Parts(scorers, rows, _before(job), as_of, job.expires_at, work)
         done = _done(rows, work)
-        with makers(parts, len(rows) - _size(rows, done), lock, processes) as made_by:
-            _score(rows, work, made_by, done)
-            folder = _publish(job, rows, work, made_by, done, scores)
+        made_by = partial(makers, parts, lock, processes)
+        _score(rows, work, made_by, done)
+        folder = _publish(job, rows, work, made_by, done, scores)
     return Run.open(folder, compare=False)
 
 
@@ -182,11 +186,12 @@ def _size(rows: NightlyRows, parts: Iterable[int]) -> int:
     return sum(rows.batches[number].num_rows for number in parts)
 
 
-def _score(rows: NightlyRows, work: Work, made_by: Makers, done: dict[int, Done]) -> None:
+def _score(rows: NightlyRows, work: Work, made_by: _MadeBy, done: dict[int, Done]) -> None:
     """Every part that is not done yet, through all models."""
     left = [number for number in range(len(rows.batches)) if number not in done]
-    made = zip(left, made_by.scored(left), strict=True)
-    done |= dict(followed(made, "scoring", _size(rows, left), lambda one: _size(rows, one[:1])))
+    with made_by(_size(rows, left)) as those:
+        made = zip(left, those.scored(left), strict=True)
+        done |= dict(followed(made, "scoring", _size(rows, left), lambda one: _size(rows, one[:1])))
     rejected = sum(part.rejected for part in done.values())
     if rejected > MOST_REJECTED * len(rows):
         raise BadData(
@@ -202,17 +207,19 @@ def _first(work: Work, parts: Mapping[int, Done]) -> str:
 
 
 def _publish(
-    job: _Job, rows: NightlyRows, work: Work, made_by: Makers, parts: Mapping[int, Done], scores: Path
+    job: _Job, rows: NightlyRows, work: Work, made_by: _MadeBy, parts: Mapping[int, Done], scores: Path
 ) -> Path:
+    """Everybody is ranked while nobody else takes memory, then written."""
     work.again()
     numbers = sorted(parts)
     tables = Tables(work, numbers, [scorer.task for scorer in job.scorers])
     written = tables.promise(doubts(job.scorers, ledger(scores)))
     for scorer in job.scorers:
         written |= tables.rank(scorer.task)
-    made = zip(numbers, made_by.written(numbers), strict=True)
-    for _, files in followed(made, "writing", len(rows), lambda one: _size(rows, one[:1])):
-        written |= files
+    with made_by(len(rows)) as those:
+        made = zip(numbers, those.written(numbers), strict=True)
+        for _, files in followed(made, "writing", len(rows), lambda one: _size(rows, one[:1])):
+            written |= files
     scored = {scorer.task: _facts(scorer, list(parts.values())) for scorer in job.scorers}
     with last_look(work.run, written, scored) as (files, facts):
         folder = _switch(job, rows, work, scores, files, facts)

@@ -85,12 +85,12 @@ class _Failed(msgspec.Struct, frozen=True, tag=True):
 
 
 @contextmanager
-def makers(parts: Parts, rows_left: int, lock: int, processes: int | None = None) -> Iterator[Makers]:
-    """The parts' makers: this process where few rows are left to do, else one beside it per core (or so many `processes`), which hold the
+def makers(parts: Parts, lock: int, processes: int | None, rows: int) -> Iterator[Makers]:
+    """The parts' makers: this process where few `rows` are to be done, else one beside it per core (or so many `processes`), which hold the
     descriptor `lock` open. Raises `WorkerLost` when one of them ends before its work."""
     if processes is None:
-        processes = min(os.cpu_count() or 1, MOST) if rows_left >= WORTH_ROWS else 1
-    count = min(processes, len(parts.rows.batches))
+        processes = min(os.cpu_count() or 1, MOST) if rows >= WORTH_ROWS else 1
+    count = min(processes, len(parts.rows.batches)) if rows else 1
     if count <= 1:
         yield parts
         return
@@ -100,7 +100,7 @@ def makers(parts: Parts, rows_left: int, lock: int, processes: int | None = None
 
 
 def _hand_back() -> None:
-    """Memory that the features took and nobody uses goes back to the system, for the workers to take."""
+    """Memory that features or ranking took and nobody uses goes back to the system, for the workers to take."""
     gc.collect()
     pa.default_memory_pool().release_unused()
     with contextlib.suppress(AttributeError):  # another C library than glibc

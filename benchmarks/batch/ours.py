@@ -65,10 +65,10 @@ def _batch(home: Path, work: Callable[[Path], Run]) -> dict[str, Any]:
         beside = [json.loads(file.read_text()) for file in Path(told).iterdir()]
     bytes_written = sum(file.stat().st_size for file in scores.rglob("*") if file.is_file())
     shutil.rmtree(scores)
-    steps = {
-        title: taken[title] + sum(one.get(title, 0.0) for one in beside) / max(len(beside), 1)
-        for title, *_ in [*HERE, *STEPS]
-    }
+    steps = {}
+    for title, *_ in [*HERE, *STEPS]:
+        at_once = [one[title] for one in beside if title in one]  # others score than write
+        steps[title] = taken[title] + sum(at_once) / max(len(at_once), 1)
     steps["the rest"] = found["time"] - sum(steps.values())
     scored = sum(facts.scored for facts in made[0].manifest.tasks.values())
     return found | {"scores": scored, "steps": steps, "published, GB": bytes_written / 1e9}
