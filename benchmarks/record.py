@@ -27,7 +27,8 @@ def record(
     table = Table("", *columns, title=title)
     for label, row in rows.items():
         table.add_row(label, *(_cell(row[column]) if column in row else "-" for column in columns))
-    Console(width=None if Console().is_terminal else 150).print(table)
+    if rows:
+        Console(width=None if Console().is_terminal else 150).print(table)
     return write(name, {"title": title, "facts": facts or {}, "runs": rows})
 
 
