@@ -45,8 +45,8 @@ with mock.patch.object(nightly, "materialise", return_value=rows):
 
 @pytest.fixture(autouse=True)
 def rows(in_shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> nightly.NightlyRows:
-    """The shop's feature rows, in 25 parts."""
-    found = in_small_parts(tmp_path / "rows.arrow", 60)
+    """The shop's feature rows, in 75 parts."""
+    found = in_small_parts(tmp_path / "rows.arrow", 20)
     monkeypatch.setattr(nightly, "materialise", lambda *_: found)
     return found
 
@@ -104,7 +104,7 @@ def as_soon_as_a_part_is_done(scores: Path, then: Callable[[], Any]) -> Iterator
     watching = threading.Thread(target=watch, daemon=True)
     watching.start()
     yield
-    watching.join(30)
+    watching.join(120)  # of a busy machine
 
 
 def workers_of(process: int) -> list[int]:
@@ -144,11 +144,10 @@ def test_workers_end_with_the_batch_and_hold_its_lock_until_then(
 ) -> None:
     scores = tmp_path / "scores"
     beside = subprocess.Popen([sys.executable, "-c", BATCH, str(rows.file), str(scores)], stderr=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])})  # fmt: skip
-    with as_soon_as_a_part_is_done(scores, lambda: None):
+    with as_soon_as_a_part_is_done(scores, lambda: os.kill(workers_of(beside.pid)[0], signal.SIGSTOP)):
         pass
     left = workers_of(beside.pid)
     assert len(left) == 2
-    os.kill(left[0], signal.SIGSTOP)
     beside.kill()
     beside.wait()
     with pytest.raises(RunInProgress), held(scores):
