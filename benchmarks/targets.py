@@ -28,17 +28,16 @@ from unittest import mock
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.record import write
 from features.home import data_folder
-from features.matrix import codes
 from features.warehouse import Warehouse, connect
 from training.calibration import Calibration, calibration_of
 from training.challenger import fit_linear, linear_probabilities
+from training.dataset import numbered
 from training.grow import PARAMETERS, numbers
 from training.metrics import brier
 from training.plan import Plan
@@ -147,10 +146,11 @@ def measured(case: Case) -> dict[str, Any]:
     ranks = {rule.name: rule.score(test) for rule in case.task.rules}
     rule = max(ranks, key=lambda name: float(aucs(came, ranks[name], draws)[0]))
     by_draw = {"ours": aucs(came, ours, draws), "linear": aucs(came, linear, draws), "rule": aucs(came, ranks[rule], draws)}  # fmt: skip
+    by_rule = _found(came, ranks[rule], draws)
     figures: dict[str, Estimate | float] = {
         "auc": estimate(by_draw["ours"]), "linear": estimate(by_draw["linear"]), "rule": estimate(by_draw["rule"]),
         "lead over linear": estimate(by_draw["ours"] - by_draw["linear"]),
-        "times the rule": estimate(_found(came, ours, draws) / _found(came, ranks[rule], draws)),
+        "times the rule": estimate(_found(came, ours, draws) / by_rule),
         "brier": brier(came, ours, np.ones(len(came))),
         **_calibration("calibration", calibration_of(came, ours, test["customer_id"].to_numpy())),
     }  # fmt: skip
@@ -160,7 +160,7 @@ def measured(case: Case) -> dict[str, Any]:
         figures |= {
             "oracle": estimate(oracle),
             "share of gain": estimate((by_draw["ours"] - 0.5) / (oracle - 0.5)),
-            "oracle, times the rule": estimate(_found(came, true, draws) / _found(came, ranks[rule], draws)),
+            "oracle, times the rule": estimate(_found(came, true, draws) / by_rule),
             "ceiling": estimate((aucs(came, ceiling(case), draws) - 0.5) / (oracle - 0.5)),
             **_calibration(
                 "calibration of the oracle", calibration_of(came, true, test["customer_id"].to_numpy())
@@ -175,17 +175,15 @@ def ceiling(case: Case) -> np.ndarray:
     made, true = case.made, case.truth
     assert true is not None
     rows = made.data.frame.loc[true.index]
-    learned = {name: made.parts.levels[name] for name in made.categories}
-    places = {name: codes(pa.array(rows[name], pa.string()), levels) for name, levels in learned.items()}
-    read = numbers(rows.assign(**places), made.data.names)
+    read = numbers(numbered(rows, made.parts.levels), made.data.names)
     taught = ~rows["customer_id"].isin(made.parts.test["customer_id"]).to_numpy()
     odds = np.clip(true.to_numpy(), 1e-6, 1 - 1e-6)
     table = lgb.Dataset(read[taught], np.log(odds / (1 - odds))[taught], params={"verbosity": -1},
                         categorical_feature=[made.data.names.index(name) for name in made.categories] or "auto")  # fmt: skip
     settings = {**PARAMETERS, "objective": "regression", "num_leaves": 31, "learning_rate": 0.05}
     trees = lgb.train(settings, table, num_boost_round=600)
-    tested = pd.Series(np.arange(len(rows)), rows.index)[made.parts.test.index]
-    return np.asarray(trees.predict(read[tested.to_numpy()]))
+    places = pd.Series(np.arange(len(rows)), rows.index)[made.parts.test.index]
+    return np.asarray(trees.predict(read[places.to_numpy()]))
 
 
 def _calibration(name: str, found: Calibration) -> dict[str, Estimate | float]:

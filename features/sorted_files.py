@@ -34,7 +34,8 @@ class _File:
 
     def column(self, name: str, group: int) -> pa.ChunkedArray:
         """A column of a row group, by a reader of its own: threads do not share one."""
-        reader = pq.ParquetFile(self.path, metadata=_footer(self), read_dictionary=self.strings)
+        strings = [name] if name in self.strings else None
+        reader = pq.ParquetFile(self.path, metadata=_footer(self), read_dictionary=strings)
         return reader.read_row_group(group, columns=[name], use_threads=False)[name]
 
 
@@ -68,7 +69,8 @@ class SortedFiles:
         names: frozenset[str] | None = None
         groups: list[_Group] = []
         for path in paths:
-            footer = pq.read_metadata(path)
+            file = _File(path, strings)
+            footer = _footer(file)
             schema = footer.schema.to_arrow_schema()
             if names is None:
                 names = frozenset(schema.names) & set(source.column_names)
@@ -76,7 +78,6 @@ class SortedFiles:
                 name not in schema.names or schema.field(name).type != source[name].arrow for name in names
             ):
                 return None
-            file = _File(path, [name for name in strings if name in schema.names])
             for number in range(footer.num_row_groups):
                 rows = footer.row_group(number).num_rows
                 if rows > MOST_ROWS:

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 import typer
@@ -66,6 +66,7 @@ log = logging.getLogger(__name__)
 VALID_DAYS = 7
 MOST_REJECTED = 0.01
 ROWS = "rows"
+T = TypeVar("T")
 _MadeBy = Callable[[int], AbstractContextManager[Makers]]
 """Those who make parts of so many rows."""
 
@@ -186,12 +187,24 @@ def _size(rows: NightlyRows, parts: Iterable[int]) -> int:
     return sum(rows.batches[number].num_rows for number in parts)
 
 
+def _made(
+    rows: NightlyRows,
+    made_by: _MadeBy,
+    numbers: Sequence[int],
+    title: str,
+    make: Callable[[Makers], Iterable[T]],
+) -> dict[int, T]:
+    """What is made of these parts, by number, with its progress."""
+    size = _size(rows, numbers)
+    with made_by(size) as those:
+        made = zip(numbers, make(those), strict=True)
+        return dict(followed(made, title, size, lambda one: _size(rows, one[:1])))
+
+
 def _score(rows: NightlyRows, work: Work, made_by: _MadeBy, done: dict[int, Done]) -> None:
     """Every part that is not done yet, through all models."""
     left = [number for number in range(len(rows.batches)) if number not in done]
-    with made_by(_size(rows, left)) as those:
-        made = zip(left, those.scored(left), strict=True)
-        done |= dict(followed(made, "scoring", _size(rows, left), lambda one: _size(rows, one[:1])))
+    done |= _made(rows, made_by, left, "scoring", lambda those: those.scored(left))
     rejected = sum(part.rejected for part in done.values())
     if rejected > MOST_REJECTED * len(rows):
         raise BadData(
@@ -216,10 +229,8 @@ def _publish(
     written = tables.promise(doubts(job.scorers, ledger(scores)))
     for scorer in job.scorers:
         written |= tables.rank(scorer.task)
-    with made_by(len(rows)) as those:
-        made = zip(numbers, those.written(numbers), strict=True)
-        for _, files in followed(made, "writing", len(rows), lambda one: _size(rows, one[:1])):
-            written |= files
+    for files in _made(rows, made_by, numbers, "writing", lambda those: those.written(numbers)).values():
+        written |= files
     scored = {scorer.task: _facts(scorer, list(parts.values())) for scorer in job.scorers}
     with last_look(work.run, written, scored) as (files, facts):
         folder = _switch(job, rows, work, scores, files, facts)

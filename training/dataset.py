@@ -32,6 +32,7 @@ __all__ = [
     "dataset",
     "facts",
     "happened",
+    "numbered",
     "outcomes_by_horizon",
     "outcomes_of",
     "require_both_outcomes",
@@ -185,7 +186,7 @@ def split(data: Dataset, plan: Plan) -> Parts:
     for name, rows in (("fit", fit), ("calibrate", calibrate), ("test", test)):
         require_both_outcomes(name, len(rows), int(rows["outcome"].sum()))
     levels = {f.name: _levels(fit[f.name]) for f in data.features if f.kind == "category"}
-    return Parts(_numbered(fit, levels), _numbered(calibrate, levels), _numbered(test, levels), levels)
+    return Parts(numbered(fit, levels), numbered(calibrate, levels), numbered(test, levels), levels)
 
 
 def telling(features: Sequence[Feature], part: pd.DataFrame) -> tuple[Feature, ...]:
@@ -228,7 +229,8 @@ def _levels(column: pd.Series) -> tuple[str, ...]:
     return tuple(frequent) if len(frequent) <= MOST_LEVELS else ()
 
 
-def _numbered(rows: pd.DataFrame, levels: Levels) -> pd.DataFrame:
+def numbered(rows: pd.DataFrame, levels: Levels) -> pd.DataFrame:
+    """Rows whose categories are places among `levels`."""
     numbers = {name: codes(pa.array(rows[name], pa.string()), known) for name, known in levels.items()}
     return rows.assign(**numbers)
 
