@@ -19,6 +19,7 @@ __all__ = [
     "latest",
     "most",
     "newness",
+    "past_discounts",
     "past_redemptions",
     "recency",
     "rfm",
@@ -110,6 +111,11 @@ touch_rfm = Rule(
 )
 past_redemptions = most(
     "past_redemptions", "coupon_redemptions_ever", "who redeemed most coupons so far comes first"
+)
+past_discounts = most(
+    "past_discounts",
+    "order_discount_365d_cents",
+    "who had most taken off orders in the last 365 days comes first",
 )
 newness = Rule(
     "newness",

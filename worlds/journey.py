@@ -4,7 +4,8 @@
 how people react to what a company sends them. It cannot show cars, workshop visits, opened messages or late
 arrivals. Amounts are US cents.
 
-    baskets       orders        a basket is an order; gallons of fuel are no pieces
+    baskets       orders        a basket is an order; gallons of fuel are no pieces; its discount is what coupons took off,
+                                any coupons, a manufacturer's too
     campaigns     contacts      sent to a household when the campaign starts
     redemptions   touchpoints   kind "coupon_redemption", the customer's own deed
 
@@ -48,6 +49,7 @@ ROWS = {
                min(transaction_timestamp)::TIMESTAMP AS happened_at,
                happened_at AS known_at,
                sum(round(sales_value * 100))::BIGINT AS amount_cents,
+               sum(round((coupon_disc + coupon_match_disc) * 100))::BIGINT AS discount_cents,
                coalesce(sum(quantity) FILTER (NOT is_fuel), 0)::BIGINT AS quantity
         FROM transactions LEFT JOIN (
             SELECT product_id, coalesce(product_type, '') LIKE 'GASOLINE%' AS is_fuel FROM products

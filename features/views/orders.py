@@ -15,6 +15,12 @@ def placed(past: Any) -> Rows:
     return past.orders.where(kind="order")  # type: ignore[no-any-return]
 
 
+def discount_share(past: Any, days: int | None) -> Any:
+    """Of what the orders would have cost without offers."""
+    off, paid = (placed(past).sum(column, days) for column in ("discount_cents", "amount_cents"))
+    return off / (off + paid).nullif(0)
+
+
 def more_orders(days: int, past: Any) -> Any:
     """Orders of the last `days` beyond those of as many days before."""
     latest, both = placed(past).count(days=days), placed(past).count(days=2 * days)
@@ -111,6 +117,26 @@ FEATURES = (
         concept="order value",
         en="Value of the last order",
         zh="最近一次订单金额",
+    ),
+    *windowed(
+        "order_discount_{window}_cents",
+        lambda past, days: placed(past).sum("discount_cents", days),
+        (90, 365, None),
+        unit="cents",
+        nothing=0,
+        concept="order discounts",
+        en="Taken off orders by offers {window}",
+        zh="{window}订单优惠金额",
+    ),
+    *windowed(
+        "order_discount_share_{window}",
+        discount_share,
+        (365,),
+        unit="of full price",
+        nothing=None,
+        concept="order discounts",
+        en="Share of the full price that offers took off orders {window}",
+        zh="{window}订单优惠占原价的比例",
     ),
     Feature(
         "mean_days_between_orders",

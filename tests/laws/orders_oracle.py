@@ -43,6 +43,10 @@ def order_features(rows: list[Row], as_of: datetime) -> dict[str, float | None]:
             found[f"order_days_{label}"] = len(days_with(last(days)))
         if days in (90, 365, None):
             found[f"order_pieces_{label}"] = total("quantity", last(days))
+            found[f"order_discount_{label}_cents"] = total("discount_cents", last(days))
+    off = total("discount_cents", last(365))
+    full = off + total("amount_cents", last(365))
+    found["order_discount_share_365d"] = off / full if full else None
     amounts = [row["amount_cents"] for row in placed if row["amount_cents"] is not None]
     found["mean_order_value_cents"] = sum(amounts) / len(placed) if placed else None
     found["largest_order_value_cents"] = max(amounts) if amounts else None

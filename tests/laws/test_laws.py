@@ -58,6 +58,7 @@ def histories(draw: st.DrawFn) -> list[Row]:
             "kind": draw(st.sampled_from(["order", "order", "order", "cancellation"])),
             "quantity": draw(st.one_of(st.none(), st.integers(0, 9))),
             "amount_cents": draw(st.one_of(st.none(), st.integers(0, 10**9))),
+            "discount_cents": draw(st.one_of(st.none(), st.integers(0, 10**8))),
         }
         rows.append(row)
         if draw(st.integers(0, 5)) == 0:

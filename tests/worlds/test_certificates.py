@@ -48,7 +48,7 @@ def test_the_whole_catalogue_is_certified_on_an_invented_carmaker(carmaker: Ware
         carmaker, default_moments(carmaker)[2:], customers=2_000, hunts=hunts_of_form(carmaker, [])
     )
     assert certificate.leaks == []
-    assert len(certificate.features) == 371
+    assert len(certificate.features) == 375
     assert [hunt.columns for hunt in certificate.hunts] == [0, 4, 0, 0]
 
 

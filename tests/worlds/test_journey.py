@@ -22,11 +22,11 @@ def a_year(**changed: list[tuple[Any, ...]]) -> Path:
     """Files of the package's form: two baskets, a campaign sent to two households, one redemption."""
     at = datetime.fromisoformat
     files = {
-        "transactions": ("household_id store_id basket_id product_id quantity sales_value transaction_timestamp", [
-            (1, 300, 31198570044, 10, 2, 3.05, at("2017-03-01 23:10:00")),
-            (1, 300, 31198570044, 11, 1, 0.1, at("2017-03-01 23:10:00")),
-            (1, 300, 31198570044, 99, 9500, 20.0, at("2017-03-01 23:10:00")),
-            (2, 301, 31198570099, 10, 1, 1.5, at("2017-03-03 04:59:59")),
+        "transactions": ("household_id store_id basket_id product_id quantity sales_value coupon_disc coupon_match_disc transaction_timestamp", [
+            (1, 300, 31198570044, 10, 2, 3.05, 0.55, 0.45, at("2017-03-01 23:10:00")),
+            (1, 300, 31198570044, 11, 1, 0.1, 0.0, 0.0, at("2017-03-01 23:10:00")),
+            (1, 300, 31198570044, 99, 9500, 20.0, 0.29, 0.0, at("2017-03-01 23:10:00")),
+            (2, 301, 31198570099, 10, 1, 1.5, 0.0, 0.0, at("2017-03-03 04:59:59")),
         ]),
         "products": ("product_id product_type", [(10, "MILK"), (11, None), (99, "GASOLINE-REG UNLEADED")]),
         "campaigns": ("campaign_id household_id", [(5, 2), (5, 3)]),
@@ -53,11 +53,12 @@ def converted(source: str, folder: Path) -> list[dict[str, Any]]:
     return db.engine.to_pyarrow(table.order_by("customer_id")).to_pylist()
 
 
-def test_a_basket_is_an_order_and_fuel_is_no_piece() -> None:
+def test_a_basket_is_an_order_with_what_coupons_took_off_and_fuel_is_no_piece() -> None:
     orders = converted("orders", a_year())
-    assert [(o["customer_id"], o["amount_cents"], o["quantity"], o["kind"]) for o in orders] == [
-        ("H0001", 2315, 3, "order"),
-        ("H0002", 150, 1, "order"),
+    named = ("customer_id", "amount_cents", "discount_cents", "quantity", "kind")
+    assert [tuple(o[name] for name in named) for o in orders] == [
+        ("H0001", 2315, 129, 3, "order"),
+        ("H0002", 150, 0, 1, "order"),
     ]
     assert orders[0]["happened_at"] == orders[0]["known_at"] == datetime(2017, 3, 1, 23, 10)
 
@@ -103,7 +104,7 @@ def test_the_day_after_a_campaign_asks_those_it_was_sent_to_and_counts_what_foll
 
 def test_a_basket_after_the_year_refuses_the_files() -> None:
     early, late = datetime(2017, 12, 31), datetime(2018, 1, 1, 5, 0, 1)
-    baskets = [(1, 300, basket, 10, 1, 1.0, at) for basket, at in ((1, early), (2, late))]
+    baskets = [(1, 300, basket, 10, 1, 1.0, 0.0, 0.0, at) for basket, at in ((1, early), (2, late))]
     with pytest.raises(BadData, match=r"orders, row \d: known_at is in the future of the delivery"):
         journey.convert(Path("warehouse"), a_year(transactions=baskets))
 
