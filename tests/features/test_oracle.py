@@ -36,7 +36,7 @@ def test_the_oracle_knows_every_feature_and_no_other() -> None:
 
 
 def test_a_thousand_moments() -> None:
-    compared, wrong = differences(seed=11, customers=100)
+    compared, wrong = differences(seed=1, customers=100)
     assert compared == 1_000 * len(FEATURES)
     assert wrong == []
 
@@ -50,7 +50,7 @@ def test_ten_thousand_moments(seed: int) -> None:
 
 def test_the_histories_exercise_every_feature() -> None:
     """A feature that has the same value everywhere would agree with anything."""
-    world = random_world(seed=11, customers=100)
+    world = random_world(seed=1, customers=100)
     rows = index(world)
     seen: dict[str, set[Any]] = {name: set() for name in EXPECTED}
     for n in range(100):
