@@ -161,7 +161,7 @@ def test_the_real_days_fit_together(real: Warehouse) -> None:
 
 @pytest.mark.slow
 def test_figures_on_the_real_year(real: Warehouse) -> None:
-    """ROC AUC at least .79 in autumn, learned from spring and summer, and above the rule."""
+    """ROC AUC at least .82 in autumn, learned from spring and summer, and above the rules."""
     task, planned = task_named("redemption", real), journey.after_campaigns()
     data = dataset(task, real, planned.dates)
     assert 0.12 < data.frame["outcome"].mean() < 0.16
@@ -170,11 +170,11 @@ def test_figures_on_the_real_year(real: Warehouse) -> None:
     names = [feature.name for feature in telling(data.features, parts.fit)]
     model = fit(parts.fit, parts.calibrate, names, task.answers, categories=[*parts.levels])
     scored = {"model": model.probabilities(numbers(parts.test, names))}
-    (rule,) = task.rules
-    report = compare("redemption", parts.test, scored, {rule.name: rule.score(parts.test)}, replicates=1)
-    assert report.values("model")["auc"] >= 0.79
-    assert report.values("model")["auc"] > report.values(rule.name)["auc"] + 0.01
-    assert report.values("model")["brier"] < 0.115
+    rules = {rule.name: rule.score(parts.test) for rule in task.rules}
+    report = compare("redemption", parts.test, scored, rules, replicates=1)
+    assert report.values("model")["auc"] >= 0.82
+    assert report.values("model")["auc"] > max(report.values(rule)["auc"] for rule in rules) + 0.02
+    assert report.values("model")["brier"] < 0.11
 
 
 @pytest.mark.slow
