@@ -16,8 +16,9 @@ def placed(past: Any) -> Rows:
 
 
 def discount_share(past: Any, days: int | None) -> Any:
-    """Of what the orders would have cost without offers."""
-    off, paid = (placed(past).sum(column, days) for column in ("discount_cents", "amount_cents"))
+    """Of what the orders that tell a discount, or none, would have cost without it."""
+    telling = placed(past).telling("discount_cents")
+    off, paid = (telling.sum(column, days) for column in ("discount_cents", "amount_cents"))
     return off / (off + paid).nullif(0)
 
 

@@ -44,8 +44,9 @@ def order_features(rows: list[Row], as_of: datetime) -> dict[str, float | None]:
         if days in (90, 365, None):
             found[f"order_pieces_{label}"] = total("quantity", last(days))
             found[f"order_discount_{label}_cents"] = total("discount_cents", last(days))
-    off = total("discount_cents", last(365))
-    full = off + total("amount_cents", last(365))
+    told = [row for row in last(365) if row["discount_cents"] is not None]
+    off = total("discount_cents", told)
+    full = off + total("amount_cents", told)
     found["order_discount_share_365d"] = off / full if full else None
     amounts = [row["amount_cents"] for row in placed if row["amount_cents"] is not None]
     found["mean_order_value_cents"] = sum(amounts) / len(placed) if placed else None

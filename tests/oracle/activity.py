@@ -23,6 +23,12 @@ def orders(m: Moment) -> list[Row]:
     return m.rows("orders", kind="order")
 
 
+def discount_share(m: Moment, days: int | None) -> float | None:
+    told = [row for row in m.recent(orders(m), days) if row["discount_cents"] is not None]
+    off = total(told, "discount_cents")
+    return ratio(off, off + total(told, "amount_cents"))
+
+
 def declare_orders() -> None:
     last("days_since_order", orders)
     first("days_since_first_order", orders)
@@ -38,13 +44,12 @@ def declare_orders() -> None:
     EXPECTED["mean_order_value_cents"] = lambda m: ratio(total(orders(m), "amount_cents"), len(orders(m)))
     EXPECTED["largest_order_value_cents"] = lambda m: largest(orders(m), "amount_cents")
     EXPECTED["last_order_value_cents"] = lambda m: newest(orders(m), "amount_cents")
-    off = lambda m, d: total(m.recent(orders(m), d), "discount_cents")  # noqa: E731
-    over("order_discount_{}_cents", (90, 365, None), off)
     over(
-        "order_discount_share_{}",
-        (365,),
-        lambda m, d: ratio(off(m, d), off(m, d) + total(m.recent(orders(m), d), "amount_cents")),
+        "order_discount_{}_cents",
+        (90, 365, None),
+        lambda m, d: total(m.recent(orders(m), d), "discount_cents"),
     )
+    over("order_discount_share_{}", (365,), discount_share)
     change("orders_change_{}", (30, 90), lambda m, d: len(m.recent(orders(m), d)))
     change("order_value_change_{}_cents", (90,), lambda m, d: total(m.recent(orders(m), d), "amount_cents"))
     over("cancellations_{}", (365,), lambda m, d: len(m.recent(m.rows("orders", kind="cancellation"), d)))
