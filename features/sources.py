@@ -218,14 +218,7 @@ orders = _source(
     Column("cancels", "string", "order that a cancellation ends", optional=True),
     Column("quantity", "int64", "pieces", minimum=0, optional=True),
     Column("amount_cents", "int64", "value of the order", unit="cents", minimum=0, optional=True),
-    Column(
-        "discount_cents",
-        "int64",
-        "what offers and coupons took off",
-        unit="cents",
-        minimum=0,
-        optional=True,
-    ),
+    Column("discount_cents", "int64", "what offers took off", unit="cents", minimum=0, optional=True),
     Column("model", "string", "model ordered", optional=True),
     Column("power_type", "string", "drive ordered", values=("ICE", "HEV", "PHEV", "BEV"), optional=True),
     Column(
