@@ -1,5 +1,7 @@
 """Every test runs in an empty folder of its own, with none of our environment variables set."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ OURS = (
     "MLFLOW_RUN_ID",
     "MLFLOW_EXPERIMENT_ID",
 )
+COUNTED_ON = ("features", "scores", "promotions")  # of what a shop holds, what all tests read
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +45,22 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def in_shop(shop: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stand in the shop's folder: the default addresses then lead to its data."""
+def in_shop(shop: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Stand in the shop's folder, which is everybody's: the default addresses then lead to its data. Who makes nights, runs or champions
+    at the default addresses takes `own_shop`."""
     monkeypatch.chdir(shop)
-    return shop
+    before = _held(shop)
+    yield shop
+    assert _held(shop) == before, "this test changed what all tests share: it wants `own_shop`"
+
+
+def _held(shop: Path) -> dict[Path, int]:
+    return {one: one.stat().st_size for name in COUNTED_ON for one in (shop / "var" / name).iterdir()}
+
+
+@pytest.fixture
+def own_shop(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand in a copy of the shop's folder, which the test may change."""
+    shutil.copytree(shop / "var", tmp_path / "shop/var", symlinks=True)
+    monkeypatch.chdir(tmp_path / "shop")
+    return tmp_path / "shop"

@@ -1,6 +1,5 @@
 """A run of scores is recorded before anybody can read it, or nobody can."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -15,14 +14,7 @@ from tests.shop import END
 SCORES = Path("var/scores")
 
 
-@pytest.fixture
-def at_work(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A shop of one's own, to score in."""
-    shutil.copytree(shop / "var", tmp_path / "work/var", symlinks=True)
-    monkeypatch.chdir(tmp_path / "work")
-
-
-@pytest.mark.usefixtures("at_work")
+@pytest.mark.usefixtures("own_shop")
 def test_a_run_is_one_record_with_a_digest_instead_of_names() -> None:
     run = batch(connect(), END, ["churn"], valid_days=3)
     (record,) = (r for r in records(Path("var/audit")) if r.entry.subjects_digest == run.manifest.content)
@@ -32,7 +24,7 @@ def test_a_run_is_one_record_with_a_digest_instead_of_names() -> None:
     assert not record.entry.subjects
 
 
-@pytest.mark.usefixtures("at_work")
+@pytest.mark.usefixtures("own_shop")
 def test_no_record_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
     before = pointed(SCORES)
     Path("a file").touch()

@@ -24,10 +24,7 @@ from tests.shop import END
 
 
 @pytest.fixture
-def deployment(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    shutil.copytree(shop / "var", "var", symlinks=True)
+def deployment(own_shop: Path) -> Path:
     Standing.here().tell([("C00003", "marketing", "withdrawn")], "crm")
     return Path("var")
 

@@ -1,6 +1,5 @@
 """Why scores moved since the run before: exactly the difference of contributions, by one model, with the values behind it."""
 
-import shutil
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -112,16 +111,11 @@ def test_the_feed_says_it_too(nights: tuple[Run, Run, NightlyRows, NightlyRows])
 
 
 def test_a_first_run_and_one_whose_rows_before_are_gone_say_nothing(
-    nights: tuple[Run, Run, NightlyRows, NightlyRows],
-    in_shop: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    nights: tuple[Run, Run, NightlyRows, NightlyRows], own_shop: Path, tmp_path: Path
 ) -> None:
     first, *_ = nights
     assert first.manifest.since == ""
     assert set(long(first)["moved"].to_pylist()) == {None}
-    shutil.copytree(in_shop / "var", tmp_path / "shop/var", symlinks=True)  # whose nights are nobody else's
-    monkeypatch.chdir(tmp_path / "shop")
     batch(connect(), datetime(2024, 1, 1), scores=tmp_path)
     nightly.materialise(connect(), END - timedelta(days=1))
     nightly.materialise(connect(), END)  # two nights are kept

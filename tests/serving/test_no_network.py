@@ -1,7 +1,6 @@
 """Nothing is asked of the world outside: with every way out closed a night is scored, asked about, exported and erased."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -67,9 +66,8 @@ def test_the_service_answers_where_there_is_no_route(in_shop: Path) -> None:
     assert done.returncode == 0, done.stderr[-2_000:]
 
 
-def test_a_day_without_a_network(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(shop / "var", tmp_path / "here/var", symlinks=True)
-    monkeypatch.chdir(tmp_path / "here")
+@pytest.mark.usefixtures("own_shop")
+def test_a_day_without_a_network() -> None:
     with no_way_out() as asked_for:
         batch(connect(), END, valid_days=3)
         scorers = {champion.task: Scorer(champion) for champion in registry.champions()}

@@ -117,14 +117,14 @@ def test_wide_long_lookup_and_ranking_say_the_same(in_shop: Path, tmp_path: Path
         run.ranked("chrun")
 
 
-def test_scored_rejected_and_excluded_are_the_population(in_shop: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("own_shop")
+def test_scored_rejected_and_excluded_are_the_population(tmp_path: Path) -> None:
     run = batch(connect(), datetime(2022, 2, 1), scores=tmp_path)
     assert run.manifest.population < 1500
     for task, facts in run.manifest.tasks.items():
         assert facts.scored + facts.rejected + sum(facts.excluded.values()) == run.manifest.population
         assert facts.scored == len(long(run).filter(pc.equal(long(run)["task"], task)))
         assert facts.scored == len(run.ranked(task))
-    nightly.materialise(connect(), END)
 
 
 def test_rows_that_cannot_be_believed_are_rejected_with_field_and_rule() -> None:

@@ -65,10 +65,10 @@ def test_any_number_of_processes_makes_the_same_run_to_the_byte(undisturbed: Run
 
 
 def test_what_moved_since_the_run_before_is_the_same_too(
-    in_shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own_shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
-    monkeypatch.chdir(in_shop)
+    monkeypatch.chdir(own_shop)
     earlier = connect().latest_moment.replace(day=1)
     made = []
     for processes in (1, 2):

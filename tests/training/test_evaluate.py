@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -31,14 +30,6 @@ FILES = {
     "scores.png",
     "segments.csv",
 }
-
-
-@pytest.fixture
-def at_work(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A shop of one's own, to add runs to."""
-    shutil.copytree(shop / "var", tmp_path / "work/var", symlinks=True)
-    monkeypatch.chdir(tmp_path / "work")
-    return tmp_path / "work"
 
 
 def runs(job: str, task: str = "churn") -> pd.DataFrame:
@@ -97,7 +88,7 @@ def test_a_run_keeps_page_pictures_tables_and_stable_names(in_shop: Path) -> Non
     assert (run["metrics.rows_test"], run["tags.version"]) == (loaded.card.rows_test, version)
 
 
-def test_a_champion_is_examined_again_by_command_and_says_which_moments(at_work: Path) -> None:
+def test_a_champion_is_examined_again_by_command_and_says_which_moments(own_shop: Path) -> None:
     _, loaded = champion()
     done = CliRunner().invoke(evaluate.app, ["--task", "churn"])
     assert done.exit_code == 0, done.output
@@ -111,7 +102,7 @@ def test_a_champion_is_examined_again_by_command_and_says_which_moments(at_work:
     assert page != Path("var/report/churn.html")
 
 
-def test_later_moments_are_taken_where_there_are_some_and_none_it_learned_from(at_work: Path) -> None:
+def test_later_moments_are_taken_where_there_are_some_and_none_it_learned_from(own_shop: Path) -> None:
     warehouse = connect()
     task = task_named("churn", warehouse)
     version, loaded = champion()
@@ -132,7 +123,7 @@ def test_later_moments_are_taken_where_there_are_some_and_none_it_learned_from(a
     )
 
 
-def test_what_cannot_be_examined_is_refused_by_name(at_work: Path) -> None:
+def test_what_cannot_be_examined_is_refused_by_name(own_shop: Path) -> None:
     warehouse = connect()
     task = task_named("churn", warehouse)
     version, loaded = champion()

@@ -1,6 +1,5 @@
 """Promotion on the invented shop: what a gate refuses stays out, what is forced is seen, and the way back is exact."""
 
-import shutil
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -29,14 +28,6 @@ from training.tasks import task_named
 DAYS = [datetime(2024, month, 1) for month in (1, 2, 3)]
 
 
-@pytest.fixture
-def at_work(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A shop of one's own, to promote in."""
-    shutil.copytree(shop / "var", tmp_path / "work/var", symlinks=True)
-    monkeypatch.chdir(tmp_path / "work")
-    return tmp_path / "work"
-
-
 def registered(loaded: Loaded, folder: Path, shift: float = 0.0) -> tuple[str, Loaded]:
     """The same model once more, its promises moved by `shift` on the scale of log-odds."""
     moved = tuple(tuple(v + shift for v in row) for row in loaded.model.hazards.intercepts)
@@ -54,11 +45,11 @@ def scores(task: str) -> np.ndarray:
     return champion.model.outlook(rows)
 
 
-def test_refused_then_forced_then_back_to_the_same_bits(at_work: Path) -> None:
+def test_refused_then_forced_then_back_to_the_same_bits(own_shop: Path) -> None:
     first = registry.champion("churn")
     before = scores("churn")
     task = task_named("churn", connect())
-    version, shifted = registered(first.loaded, at_work / "shifted", shift=1.5)
+    version, shifted = registered(first.loaded, own_shop / "shifted", shift=1.5)
     call = CliRunner().invoke
     refused = call(promote.app, ["--task", "churn"])
     assert isinstance(refused.exception, NotPromoted)
@@ -96,9 +87,9 @@ def test_refused_then_forced_then_back_to_the_same_bits(at_work: Path) -> None:
     assert (len(rows), rows["outcome"].sum()) == (shifted.card.rows_test, shifted.card.outcomes_test)
 
 
-def test_no_record_no_promotion(at_work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_record_no_promotion(own_shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     serving = registry.champion_version("churn")
-    registered(registry.champion("churn").loaded, at_work / "same")
+    registered(registry.champion("churn").loaded, own_shop / "same")
     Path("a file").touch()
     monkeypatch.setenv("AUDIT_URL", "a file")
     ended = CliRunner().invoke(promote.app, ["--task", "churn", "--force", "the fair opens today"])
@@ -107,11 +98,11 @@ def test_no_record_no_promotion(at_work: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "forced" not in {step.deed for step in history.steps(Path("var/promotions/churn.jsonl"))}
 
 
-def test_an_equal_model_passes_and_a_late_one_is_told_to_compare_again(at_work: Path) -> None:
+def test_an_equal_model_passes_and_a_late_one_is_told_to_compare_again(own_shop: Path) -> None:
     first = registry.champion("churn").loaded
     task = task_named("churn", connect())
     rows = promote.moments_tested(task, connect(), first.card, None)
-    made = [registered(first, at_work / f"equal{n}") for n in range(2)]
+    made = [registered(first, own_shop / f"equal{n}") for n in range(2)]
     verdicts = [promote.judge(task, rows, loaded) for _, loaded in made]
     assert verdicts[0].refused == []
     promote.promote(made[0][1], made[0][0], verdicts[0])
@@ -124,9 +115,9 @@ def test_an_equal_model_passes_and_a_late_one_is_told_to_compare_again(at_work: 
         registry.version_of("churn", "nobody")
 
 
-def test_a_version_that_is_not_what_served_is_not_gone_back_to(at_work: Path) -> None:
+def test_a_version_that_is_not_what_served_is_not_gone_back_to(own_shop: Path) -> None:
     first = registry.champion("churn")
-    version, loaded = registered(first.loaded, at_work / "equal")
+    version, loaded = registered(first.loaded, own_shop / "equal")
     rows = promote.moments_tested(task_named("churn", connect()), connect(), loaded.card, None)
     promote.promote(loaded, version, promote.judge(task_named("churn", connect()), rows, loaded))
     file = Path("var/promotions/churn.jsonl")
