@@ -27,7 +27,7 @@ from features.load import load
 from features.sources import CANONICAL
 from features.views.orders import FEATURES as ORDER_FEATURES
 from features.warehouse import Warehouse, connect, in_memory
-from tests.laws.orders_oracle import order_features
+from tests.oracle import EXPECTED, Moment, index
 from training.dataset import dataset
 from training.plan import plan
 from training.task import Task
@@ -113,11 +113,11 @@ def same(value: float | None, expected: float | None) -> bool:
 @settings(max_examples=60)
 @given(histories())
 def test_features_equal_the_slow_and_obvious_oracle(rows: list[Row]) -> None:
-    for (customer, moment), row in values(rows).items():
-        expected = order_features([r for r in rows if r["customer_id"] == customer], moment)
-        assert set(row) == set(expected)
+    told = index({"orders": rows})
+    for (customer, as_of), row in values(rows).items():
+        moment = Moment(customer, as_of, told)
         for name, value in row.items():
-            assert same(value, expected[name]), (name, customer, moment)
+            assert same(value, EXPECTED[name](moment)), (name, customer, as_of)
 
 
 @settings(max_examples=40)
