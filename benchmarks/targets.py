@@ -13,13 +13,14 @@ that of pairs on the same draws.
                        probabilities are all true stays below, 19 times of 20, in either way of measuring; the oracle's
 
     make bench-targets        WORLD names may follow: python -m benchmarks.targets cdnow journey
-    python -m benchmarks.targets carmaker --customers 100000 --task churn        the invented carmaker may be larger
+    python -m benchmarks.targets carmaker --customers 100000 --task churn        the invented carmaker may be larger, or older
 """
 
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime, time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -84,6 +85,7 @@ class Case:
 def main(
     worlds: Annotated[list[str] | None, typer.Argument(help="worlds to measure; default: all")] = None,
     customers: Annotated[int, typer.Option(help="of the invented carmaker")] = invented.CUSTOMERS,
+    years: Annotated[int, typer.Option(help="of its history")] = invented.WORLD.years,
     task: Annotated[list[str] | None, typer.Option(help="tasks to measure; default: all")] = None,
 ) -> None:
     found = []
@@ -91,8 +93,9 @@ def main(
         if reason := WORLDS[name].absent():
             print(f"{name} skipped: {reason}")
             continue
-        larger = replace(invented.WORLD, customers=customers)
-        with elsewhere(), mock.patch.object(invented, "WORLD", larger):
+        another = replace(invented.WORLD, customers=customers, years=years)
+        end = datetime.combine(another.end, time())
+        with elsewhere(), mock.patch.multiple(invented, WORLD=another, END=end):
             for case in cases(WORLDS[name], task):
                 found.append(measured(case))
                 print(*found[-1]["shown"], sep="  ", flush=True)
@@ -100,7 +103,7 @@ def main(
     for row in found:
         table.add_row(*row["shown"])
     Console(width=None if Console().is_terminal else 230).print(table)
-    write("targets", {"customers": customers, "rows": found})
+    write("targets", {"customers": customers, "years": years, "rows": found})
 
 
 @contextmanager
