@@ -1,6 +1,6 @@
 """The invented carmaker as a world to try: written, loaded, and with the truth at hand. No row describes a real person."""
 
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -19,27 +19,28 @@ __all__ = ["CUSTOMERS", "END", "convert", "latest_week", "true_probabilities"]
 CUSTOMERS = 20_000
 # Four years: an outcome of a year that settles 120 days later, with a whole window between fit and test.
 WORLD = World(customers=CUSTOMERS, years=4)
-END = datetime(WORLD.end.year, WORLD.end.month, WORLD.end.day)
+END = datetime.combine(WORLD.end, time())
 # A clock that runs ahead is part of the mess: such touchpoints are rejected and counted.
 MAX_REJECT_SHARE = 0.001
 
 
 def convert(warehouse: Path) -> LoadReport:
     """Write the world beside the warehouse and load it, mess and all; `truth/` and `leaks/` stay outside."""
-    folder = warehouse.with_name("invented")
+    # Its own end, not END: another world may stand in for WORLD.
+    folder, end = warehouse.with_name("invented"), datetime.combine(WORLD.end, time())
     write_world(WORLD, folder)
     return load(
         deliveries_in(folder, ignore=("truth", "leaks")),
         warehouse,
-        complete_until=ledger(folder, END),
-        delivered_at=END,
+        complete_until=ledger(folder, end),
+        delivered_at=end,
         max_reject_share=MAX_REJECT_SHARE,
     )
 
 
 def latest_week(moment: datetime) -> datetime:
     """The last start of a week of the world at or before a moment: there the truth is exact."""
-    start = datetime(WORLD.start.year, WORLD.start.month, WORLD.start.day)
+    start = datetime.combine(WORLD.start, time())
     return start + timedelta(days=7 * ((moment - start).days // 7))
 
 

@@ -50,19 +50,18 @@ class ScoreLog:
         """Add scores of a model; returns their ids, in order, once they are written. Raises `LogFailed` when they cannot be,
         a full disk, say; then none of them is in the log."""
         found: list[str] = []
+        parts = _slices(len(scores.customer_ids))
         with self._lock:
             try:
                 at = self._place_of(model)
-                frames = [
-                    framed(block_of(at, scores, some, now)) for some in _slices(len(scores.customer_ids))
-                ]
+                frames = [framed(block_of(at, scores, some, now)) for some in parts]
                 begin = self._append(b"".join(frames))
             except OSError as error:
                 self._file = -1  # whatever was begun stays the end of its segment
                 raise LogFailed(
                     f"the score could not be written to the log in {self.folder} ({error.strerror}); nothing was answered"
                 ) from error
-            for frame, some in zip(frames, _slices(len(scores.customer_ids)), strict=True):
+            for frame, some in zip(frames, parts, strict=True):
                 found += [f"{self._name}-{begin:x}-{row:x}" for row in range(some.stop - some.start)]
                 begin += len(frame)
         return found

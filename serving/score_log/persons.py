@@ -5,7 +5,6 @@ adds to the segment meanwhile, are not disturbed.
 """
 
 import os
-import zlib
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,15 @@ import pyarrow as pa
 from features.durable import put
 from serving.score_log.record import (
     BLANK,
-    FRAME,
     Block,
     LogFailed,
     LoggedModel,
     encoded,
+    head_at,
+    headed,
     record_at,
-    records,
     score_in,
+    sound,
 )
 
 __all__ = ["blanked", "scores_of"]
@@ -36,8 +36,7 @@ SKIPPED = np.dtype([("magic", "<u4"), ("length", "<u4")])
 def scores_of(segment: Path, customer_id: str) -> Iterator[dict[str, Any]]:
     """One customer's scores in a segment, as they were told."""
     with segment.open("rb") as file:
-        for at in records(segment):
-            block = record_at(file.fileno(), at)
+        for at, block in sound(file.fileno()):
             if isinstance(block, Block) and customer_id in block.customer_ids:
                 model = record_at(file.fileno(), block.model)
                 assert isinstance(model, LoggedModel)
@@ -58,11 +57,10 @@ def blanked(segment: Path, persons: Collection[str]) -> int:
     with segment.open("r+b") as file:
         if beside.exists():
             _overwrite(file.fileno(), beside)
-        for at in list(records(segment)):
-            block = record_at(file.fileno(), at)
+        for at, block in sound(file.fileno()):
             if not isinstance(block, Block) or not (mine := _of(block, persons)):
                 continue
-            length = int(np.frombuffer(os.pread(file.fileno(), FRAME.itemsize, at), FRAME)[0]["length"])
+            length, *_ = head_at(file.fileno(), at)
             put(beside, at.to_bytes(8, "little") + _blank_frame(block, mine, length))
             _overwrite(file.fileno(), beside)
             found += len(mine)
@@ -100,8 +98,7 @@ def _blank_frame(block: Block, rows: Sequence[int], length: int) -> bytes:
         if room == 0 or room >= SKIPPED.itemsize:
             padding = np.array([(SKIP, room - SKIPPED.itemsize)], SKIPPED).tobytes() if room else b""
             packed += padding.ljust(room, b"\0")
-            head = np.array([(len(packed), len(content), zlib.crc32(packed, len(content)))], FRAME)
-            return bytes(head.tobytes() + packed)
+            return headed(packed, len(content))
     raise LogFailed("a record of the score log cannot be blanked in its place: remove its segment")
 
 

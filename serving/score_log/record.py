@@ -21,7 +21,6 @@ from features.reasons import Reason
 
 __all__ = [
     "BLANK",
-    "FRAME",
     "SUFFIX",
     "Block",
     "Column",
@@ -34,9 +33,12 @@ __all__ = [
     "contents",
     "encoded",
     "framed",
+    "head_at",
+    "headed",
     "record_at",
     "records",
     "score_in",
+    "sound",
 ]
 
 Origin = Literal["rows", "events"]
@@ -164,17 +166,26 @@ def encoded(record: Block | LoggedModel) -> bytes:
 def framed(record: Block | LoggedModel) -> bytes:
     """A record as it lies in a segment."""
     content = encoded(record)
-    packed = PACKED.compress(content, asbytes=True)
-    head = np.array([(len(packed), len(content), zlib.crc32(packed, len(content)))], FRAME)
-    return bytes(head.tobytes() + packed)
+    return headed(PACKED.compress(content, asbytes=True), len(content))
 
 
-def record_at(file: int, at: int) -> Block | LoggedModel:
-    """The record that begins at a place of a segment. Raises `EOFError` beyond its end, `LogFailed` when it is not whole."""
+def headed(packed: bytes, unpacked: int) -> bytes:
+    """Packed content behind its frame; `unpacked` is its length before."""
+    return np.array([(len(packed), unpacked, zlib.crc32(packed, unpacked))], FRAME).tobytes() + packed
+
+
+def head_at(file: int, at: int) -> tuple[int, int, int]:
+    """A record's length as packed, as unpacked, and its CRC-32. Raises `EOFError` beyond the segment's end."""
     head = os.pread(file, FRAME.itemsize, at)
     if len(head) < FRAME.itemsize:
         raise EOFError
     length, unpacked, crc = (int(n) for n in np.frombuffer(head, FRAME)[0])
+    return length, unpacked, crc
+
+
+def record_at(file: int, at: int) -> Block | LoggedModel:
+    """The record that begins at a place of a segment. Raises `EOFError` beyond its end, `LogFailed` when it is not whole."""
+    length, unpacked, crc = head_at(file, at)
     packed = os.pread(file, length, at + FRAME.itemsize)
     if len(packed) < length or zlib.crc32(packed, unpacked) != crc:
         raise LogFailed(f"the record at {at} of a score log is not whole: it was cut off or changed")
@@ -207,22 +218,27 @@ def score_in(score_id: str, block: Block, model: LoggedModel, row: int) -> Logge
     )
 
 
+def sound(file: int) -> Iterator[tuple[int, Block | LoggedModel]]:
+    """Each sound record of a segment with where it begins, up to the first that is not: what a crash left unfinished."""
+    at = 0
+    while True:
+        try:
+            found = record_at(file, at)
+        except (EOFError, LogFailed, ValueError):
+            return
+        yield at, found
+        at += FRAME.itemsize + head_at(file, at)[0]
+
+
 def records(segment: Path) -> Iterator[int]:
-    """Where each sound record of a segment begins, up to the first that is not: what a crash left unfinished."""
+    """Where each sound record of a segment begins."""
     with segment.open("rb") as file:
-        at = 0
-        while True:
-            try:
-                record_at(file.fileno(), at)
-            except (EOFError, LogFailed, ValueError):
-                return
+        for at, _ in sound(file.fileno()):
             yield at
-            frame = np.frombuffer(os.pread(file.fileno(), FRAME.itemsize, at), FRAME)[0]
-            at += FRAME.itemsize + int(frame["length"])
 
 
 def contents(segment: Path) -> Iterator[bytes]:
     """What is packed in each sound record of a segment."""
     with segment.open("rb") as file:
-        for at in records(segment):
-            yield encoded(record_at(file.fileno(), at))
+        for _, record in sound(file.fileno()):
+            yield encoded(record)

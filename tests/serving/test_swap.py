@@ -1,7 +1,6 @@
 """A promotion and a roll-back under a running service: it follows, and comes back to the same bits."""
 
 import json
-import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -44,15 +43,12 @@ def followed(port: int, version: str, known: dict[str, list[Any]]) -> list[dict[
 
 @pytest.mark.slow
 def test_a_service_follows_a_promotion_and_a_roll_back_to_the_same_bits(
-    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own_shop: Path,
 ) -> None:
-    folder = tmp_path / "own"
-    shutil.copytree(shop, folder)
-    monkeypatch.chdir(folder)
     warehouse = connect()
     task = task_named("churn", warehouse)
     planned = plan(task, warehouse, test_at=task.latest_closed(warehouse), everyone=True)
-    with serving(folder, env={"PROPENSITY_FOLLOW_S": "1"}) as port:
+    with serving(own_shop, env={"PROPENSITY_FOLLOW_S": "1"}) as port:
         version, first = asked(port)
         assert version == "1"
         known = {"1": [one["probability"] for one in first]}
